@@ -1,0 +1,41 @@
+// One event per line on stderr: `I 12:03:44.120 rank=3/8 step_done step=412 step_ms=11.8`, or the same as JSON.
+//
+//   log_event(LogLevel::kInfo, "step_done", {{"step", 412}, {"step_ms", 11.8}});
+//
+// Thread-safe. Event names are grep-able words. Secrets never enter a log.
+#pragma once
+
+#include <cstdint>
+#include <initializer_list>
+#include <string>
+#include <string_view>
+#include <variant>
+
+#include "base/result.h"
+
+namespace lockstep {
+
+enum class LogLevel { kDebug, kInfo, kWarning, kError, kOff };
+enum class LogFormat { kText, kJson };
+
+struct LogField {
+  std::string_view key;
+  std::variant<std::int64_t, double, std::string> value;
+
+  LogField(std::string_view k, std::int64_t v) : key(k), value(v) {}
+  LogField(std::string_view k, int v) : key(k), value(std::int64_t{v}) {}
+  LogField(std::string_view k, std::uint64_t v) : key(k), value(static_cast<std::int64_t>(v)) {}
+  LogField(std::string_view k, double v) : key(k), value(v) {}
+  LogField(std::string_view k, std::string v) : key(k), value(std::move(v)) {}
+  LogField(std::string_view k, const char* v) : key(k), value(std::string(v)) {}
+};
+
+// Sets what is written and how; `rank` < 0 leaves the rank out. Called once at start-up.
+void configure_log(LogLevel level, LogFormat format, int rank = -1, int world_size = 0);
+
+void log_event(LogLevel level, std::string_view event, std::initializer_list<LogField> fields = {});
+
+// "debug", "info", "warning", "error", "off"; kInvalidArgument names the choices.
+Result<LogLevel> parse_log_level(std::string_view name);
+
+}  // namespace lockstep
