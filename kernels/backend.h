@@ -1,4 +1,5 @@
-// One table of functions per device; forgetting an entry is a build error. The only place that knows devices by name.
+// One table of functions per device; forgetting an entry is a build error. The only place that
+// knows devices by name.
 #pragma once
 
 #include <span>
@@ -27,8 +28,8 @@ struct Backend {
 // All devices of this build, whether or not the machine can run them.
 std::span<const Backend* const> all_backends();
 
-// "auto" and "cpu": the fastest that this machine can run. kInvalidArgument names the choices when there is no such
-// name; kUnavailable says what the machine lacks.
+// "auto" and "cpu": the fastest that this machine can run. kInvalidArgument names the choices when
+// there is no such name; kUnavailable says what the machine lacks.
 Result<const Backend*> find_backend(std::string_view name);
 
 }  // namespace lockstep::kernels

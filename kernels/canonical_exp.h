@@ -1,4 +1,5 @@
-// exp as numerics defines it: at most 1.05 ulp, non-decreasing, exp(0) = 1, the same bits everywhere.
+// exp as numerics defines it: at most 1.05 ulp, non-decreasing, exp(0) = 1, the same bits
+// everywhere.
 #pragma once
 
 namespace lockstep::kernels {

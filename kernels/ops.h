@@ -1,9 +1,10 @@
-// The vocabulary of the arithmetic: every operation of a forward pass, as a plain struct of shapes and pointers. Each
-// device offers one table of functions over them (backend.h). The formulas are those of the numerics design, to the bit;
-// every implementation equals `reference/` on every input.
+// The vocabulary of the arithmetic: every operation of a forward pass, as a plain struct of shapes
+// and pointers. Each device offers one table of functions over them (backend.h). The formulas are
+// those of the numerics design, to the bit; every implementation equals `reference/` on every
+// input.
 //
-// All functions are synchronous, touch only what their arguments name, and are safe to call at once from several
-// threads on disjoint outputs. Matrices are row-major, strides count elements.
+// All functions are synchronous, touch only what their arguments name, and are safe to call at once
+// from several threads on disjoint outputs. Matrices are row-major, strides count elements.
 #pragma once
 
 #include <cstdint>
@@ -39,7 +40,8 @@ struct EmbedArgs {
 
 // Root-mean-square normalization of each token's hidden state:
 //   output[t, i] = input[t, i] * (1 / sqrt(mean_j(input[t, j]^2) + epsilon)) * weight[i]
-// Source: Zhang and Sennrich 2019, arXiv:1910.07467; order of summation: numerics, "The rest of a layer".
+// Source: Zhang and Sennrich 2019, arXiv:1910.07467; order of summation: numerics, "The rest of a
+// layer".
 struct RmsNormArgs {
   const float* input;   // [num_tokens, dim]
   const float* weight;  // [dim]
@@ -49,12 +51,12 @@ struct RmsNormArgs {
   float epsilon;
 };
 
-// Activations of a quantized linear as codes. 16 bits: code = 256 * hi + lo, one scale per (token, segment). 8 bits: the
-// code is `lo`, `hi` is null, one scale per (token, group).
+// Activations of a quantized linear as codes. 16 bits: code = 256 * hi + lo, one scale per (token,
+// segment). 8 bits: the code is `lo`, `hi` is null, one scale per (token, group).
 struct Activations {
-  std::int8_t* hi = nullptr;     // [num_tokens, k_padded]; null with 8 bits
-  std::int8_t* lo = nullptr;     // [num_tokens, k_padded]
-  float* scales = nullptr;       // [num_tokens, num_segments] (16 bits) or [num_tokens, groups] (8 bits)
+  std::int8_t* hi = nullptr;  // [num_tokens, k_padded]; null with 8 bits
+  std::int8_t* lo = nullptr;  // [num_tokens, k_padded]
+  float* scales = nullptr;  // [num_tokens, num_segments] (16 bits) or [num_tokens, groups] (8 bits)
   std::int32_t* sums = nullptr;  // [num_tokens, groups]: sum of the codes of each group
   int num_tokens = 0;
   int k_padded = 0;        // A multiple of 32; codes beyond k are 0.
@@ -65,8 +67,8 @@ struct Activations {
   int num_segments() const { return (groups() + segment_groups - 1) / segment_groups; }
 };
 
-// Quantizes tokens [token_begin, token_end) of `input` into `output`. Numerics, "Words" and "Profile".
-// False when a value is NaN or infinite (the codes are then unspecified).
+// Quantizes tokens [token_begin, token_end) of `input` into `output`. Numerics, "Words" and
+// "Profile". False when a value is NaN or infinite (the codes are then unspecified).
 struct QuantizeArgs {
   const float* input;  // [num_tokens, input_stride]; k values are read
   int input_stride;
@@ -76,19 +78,21 @@ struct QuantizeArgs {
   int token_end;
 };
 
-// Fused quantized matmul, panels [panel_begin, panel_end) of `weight`, all tokens. Numerics, "Quantized linear": within
-// a segment by increasing group, segments folded from the left.
+// Fused quantized matmul, panels [panel_begin, panel_end) of `weight`, all tokens. Numerics,
+// "Quantized linear": within a segment by increasing group, segments folded from the left.
 //   output[t, n] = ((p_0 + p_1) + p_2) + ...     (one segment: p_0, the segment sum itself)
 struct LinearArgs {
   MatrixView weight;
   Activations input;  // input.groups() == weight.groups()
-  float* output;      // [num_tokens, output_stride]; rows 16 * panel_begin .. 16 * panel_end are written, padding as 0
+  float* output;      // [num_tokens, output_stride]; rows 16 * panel_begin .. 16 * panel_end are
+                      // written, padding as 0
   int output_stride;  // >= 16 * weight.panels()
   int panel_begin;
   int panel_end;
 };
 
-// Rotary position embedding, in place, on neighbouring pairs of the first `rotary_dims` of each head:
+// Rotary position embedding, in place, on neighbouring pairs of the first `rotary_dims` of each
+// head:
 //   (a, b) -> (fma(a, c, -(b * s)), fma(a, s, b * c))
 struct RopeArgs {
   float* vectors;  // [num_tokens, stride]; heads of head_size, side by side
@@ -103,8 +107,10 @@ struct RopeArgs {
 
 // One layer's paged cache on one rank. A KV block holds kKvBlockTokens tokens.
 inline constexpr int kKvBlockTokens = 16;
+inline constexpr int kMaxHeadSize = 512;  // Above it attention's integer sums could overflow.
 struct KvCacheView {
-  void* keys = nullptr;           // [num_blocks, num_kv_heads, 16, head_size]: int16 (kv 16) or int8 (kv 8, rotated)
+  void* keys =
+      nullptr;  // [num_blocks, num_kv_heads, 16, head_size]: int16 (kv 16) or int8 (kv 8, rotated)
   void* values = nullptr;         // The same shape.
   float* key_scales = nullptr;    // [num_blocks, num_kv_heads, 16]
   float* value_scales = nullptr;  // The same shape.
@@ -113,8 +119,8 @@ struct KvCacheView {
   int kv_bits = 16;  // 16 or 8.
 };
 
-// Quantizes keys (after RoPE; rotated by a Walsh-Hadamard transform with kv 8) and values of one token into the cache.
-// False when a value is NaN or infinite.
+// Quantizes keys (after RoPE; rotated by a Walsh-Hadamard transform with kv 8) and values of one
+// token into the cache. False when a value is NaN or infinite.
 struct AppendKvArgs {
   const float* keys;    // [num_kv_heads, head_size]
   const float* values;  // [num_kv_heads, head_size]
@@ -123,8 +129,8 @@ struct AppendKvArgs {
   int slot;            // In [0, 16).
 };
 
-// Attention of one token's query heads over positions [0, position] of its sequence. Numerics, "Attention".
-// False when a query is NaN or infinite.
+// Attention of one token's query heads over positions [0, position] of its sequence. Numerics,
+// "Attention". False when a query is NaN or infinite.
 struct AttentionArgs {
   const float* queries;  // [num_heads, head_size], after RoPE
   float* output;         // [num_heads, head_size]
@@ -133,7 +139,8 @@ struct AttentionArgs {
   int position;
   int num_heads;
   int first_kv_head;     // The cache's key/value head of queries[0] ...
-  int first_group_left;  // ... and how many query heads, from queries[0] on, still use it; later ones change every
+  int first_group_left;  // ... and how many query heads, from queries[0] on, still use it; later
+                         // ones change every
   int query_group;       // query_group heads.
 };
 
@@ -142,7 +149,8 @@ struct SwigluArgs {
   const float* gate;  // [num_tokens, input_stride]
   const float* up;    // [num_tokens, input_stride]
   int input_stride;
-  int panel_stride;  // Elements from one run of 16 to the next: 32 where gate and up panels alternate, else 16.
+  int panel_stride;  // Elements from one run of 16 to the next: 32 where gate and up panels
+                     // alternate, else 16.
   float* output;     // [num_tokens, output_stride]
   int output_stride;
   int num_tokens;

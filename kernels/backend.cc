@@ -1,0 +1,73 @@
+#include "kernels/backend.h"
+
+#include <array>
+#include <string>
+
+#include "kernels/reference/reference.h"
+
+namespace lockstep::kernels {
+namespace {
+
+// libgcc's processor features are set only where the operating system saves the registers too.
+bool reference_available() {
+  return __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c") &&
+         __builtin_cpu_supports("sse4.1");
+}
+
+constexpr Backend kReference = {
+    .name = "cpu:reference",
+    .available = reference_available,
+    .embed = reference::embed,
+    .rms_norm = reference::rms_norm,
+    .quantize = reference::quantize,
+    .linear = reference::linear,
+    .rope = reference::rope,
+    .append_kv = reference::append_kv,
+    .attention = reference::attention,
+    .swiglu = reference::swiglu,
+    .add = reference::add,
+};
+
+struct Entry {
+  const Backend* backend;
+  std::string_view needs;  // In words, for who asks for it where it cannot run.
+};
+
+// Slowest first.
+constexpr std::array kEntries = {
+    Entry{&kReference, "FMA, SSE4.1 and F16C"},
+};
+
+constexpr auto kBackends = [] {
+  std::array<const Backend*, kEntries.size()> backends{};
+  for (std::size_t i = 0; i < kEntries.size(); ++i) backends[i] = kEntries[i].backend;
+  return backends;
+}();
+
+}  // namespace
+
+std::span<const Backend* const> all_backends() { return kBackends; }
+
+Result<const Backend*> find_backend(std::string_view name) {
+  const bool any = name == "auto" || name == "cpu";
+  std::string choices = "auto, cpu";
+  for (auto entry = kEntries.rbegin(); entry != kEntries.rend(); ++entry) {
+    const Backend& backend = *entry->backend;
+    choices.append(", ").append(backend.name);
+    if (!any && name != backend.name) continue;
+    if (backend.available()) return &backend;
+    if (!any) {
+      return Error{ErrorCode::kUnavailable,
+                   "device " + std::string(name) + ": this processor lacks " +
+                       std::string(entry->needs) + "; \"auto\" takes the fastest that it can run"};
+    }
+  }
+  if (any) {
+    return Error{ErrorCode::kUnavailable,
+                 "device " + std::string(name) + ": this processor lacks FMA, SSE4.1 or F16C"};
+  }
+  return Error{ErrorCode::kInvalidArgument,
+               "no device is called \"" + std::string(name) + "\"; choose one of: " + choices};
+}
+
+}  // namespace lockstep::kernels
