@@ -1,0 +1,11 @@
+// lockstep: the one executable. The list of subcommands is here and nowhere else.
+#include "cli/command.h"
+
+int main(int argc, char** argv) {
+  lockstep::CommandContext context;
+  const auto root = lockstep::make_root(context);
+  lockstep::add_shard_command(*root, context);
+  lockstep::add_inspect_command(*root, context);
+  lockstep::add_doctor_command(*root, context);
+  return lockstep::run_application(*root, context, argc, argv);
+}
