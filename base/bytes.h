@@ -43,8 +43,8 @@ void append_le(Bytes& out, T value) {
 // Lower-case hexadecimal, two digits a byte.
 std::string to_hex(ByteView bytes);
 
-// kInvalidArgument when `text` has an odd length or a character that is no hexadecimal digit. A leading "0x"
-// is accepted.
+// kInvalidArgument when `text` has an odd length or a character that is no hexadecimal digit. A
+// leading "0x" is accepted.
 Result<Bytes> from_hex(std::string_view text);
 
 }  // namespace lockstep

@@ -10,9 +10,9 @@ namespace lockstep {
 
 }  // namespace lockstep
 
-#define CHECK(condition, message)                                            \
-  do {                                                                       \
-    if (!(condition)) [[unlikely]] {                                         \
-      ::lockstep::check_failed(__FILE__, __LINE__, #condition, (message));   \
-    }                                                                        \
+#define CHECK(condition, message)                                          \
+  do {                                                                     \
+    if (!(condition)) [[unlikely]] {                                       \
+      ::lockstep::check_failed(__FILE__, __LINE__, #condition, (message)); \
+    }                                                                      \
   } while (false)

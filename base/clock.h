@@ -8,7 +8,7 @@ namespace lockstep {
 class Clock {
  public:
   virtual ~Clock() = default;
-  virtual std::int64_t monotonic_ns() const = 0;   // Since an arbitrary moment; never goes back.
+  virtual std::int64_t monotonic_ns() const = 0;  // Since an arbitrary moment; never goes back.
   virtual std::int64_t unix_seconds() const = 0;
 };
 

@@ -1,4 +1,5 @@
-// 32-byte digests: SHA-256 (files, logits) and Keccak-256 (everything that a chain sees; not SHA3-256).
+// 32-byte digests: SHA-256 (files, logits) and Keccak-256 (everything that a chain sees; not
+// SHA3-256).
 #pragma once
 
 #include <array>

@@ -1,4 +1,5 @@
-// Files: an owned descriptor, whole reads and writes at an offset, a read-only mapping. Errors name the path.
+// Files: an owned descriptor, whole reads and writes at an offset, a read-only mapping. Errors name
+// the path.
 #pragma once
 
 #include <cstdint>
@@ -36,7 +37,8 @@ class File {
   std::string path_;
 };
 
-// A whole file, read-only, mapped. Not for files that another process may truncate while they are in use.
+// A whole file, read-only, mapped. Not for files that another process may truncate while they are
+// in use.
 class MappedFile {
  public:
   MappedFile() = default;
@@ -58,7 +60,8 @@ Result<std::string> read_file(const std::string& path, std::uint64_t max_bytes);
 // Makes a rename or a new entry in `directory` durable.
 Status sync_directory(const std::string& directory);
 
-// The error of errno `number` with "PATH: WHAT: " in front: kNotFound, kPermission, kExhausted (disk full) or kIo.
+// The error of errno `number` with "PATH: WHAT: " in front: kNotFound, kPermission, kExhausted
+// (disk full) or kIo.
 Error system_error(int number, const std::string& path, const std::string& what);
 
 }  // namespace lockstep

@@ -55,8 +55,7 @@ Digest prompt_hash(std::span<const std::uint32_t> prompt_ids, const Digest& salt
     for (int shift = 56; shift >= 0; shift -= 8) {
       salted.push_back(static_cast<std::uint8_t>(std::uint64_t{i} >> shift));
     }
-    leaves.push_back(
-        TaggedHash("token").add(i).add(prompt_ids[i]).add(keccak256(salted)).digest());
+    leaves.push_back(TaggedHash("token").add(i).add(prompt_ids[i]).add(keccak256(salted)).digest());
   }
   return TaggedHash("prompt").add(ordered_tree_root(leaves)).add(prompt_ids.size()).digest();
 }

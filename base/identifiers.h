@@ -1,4 +1,5 @@
-// The identifiers of a job and its result. Source: chain design, "Identifiers". Everything here is a pure function.
+// The identifiers of a job and its result. Source: chain design, "Identifiers". Everything here is
+// a pure function.
 #pragma once
 
 #include <cstdint>
@@ -30,8 +31,8 @@ struct JobSpec {
 };
 Digest spec_hash(const JobSpec& spec);
 
-// Who asked. Off chain: chain_id 0, contract = ledger id (0 without a ledger), client = keccak256(tenant name),
-// client_nonce = sequence of the assignment record (0 without a ledger).
+// Who asked. Off chain: chain_id 0, contract = ledger id (0 without a ledger), client =
+// keccak256(tenant name), client_nonce = sequence of the assignment record (0 without a ledger).
 struct JobOrigin {
   std::uint64_t chain_id = 0;
   Digest contract;
@@ -47,7 +48,7 @@ Digest logits_digest(std::span<const float> logits);
 
 // One completion token's leaf in the trace.
 struct TraceStep {
-  std::uint32_t position = 0;     // Of `input_token` in the sequence; the first is prompt_tokens - 1.
+  std::uint32_t position = 0;  // Of `input_token` in the sequence; the first is prompt_tokens - 1.
   std::uint32_t input_token = 0;  // The token whose logits chose `output_token`.
   Digest logits_digest;           // 0 with TraceKind::kTokens.
   std::uint32_t output_token = 0;

@@ -1,8 +1,9 @@
-// The constants of weight layout `p16` (store design, "Layout p16"): panels of 16 rows; per panel, for each group of
-// 32 along K: 16 binary16 scales, 16 binary16 minimums (q4_1 only), then the codes in blocks of 64 bytes.
+// The constants of weight layout `p16` (store design, "Layout p16"): panels of 16 rows; per panel,
+// for each group of 32 along K: 16 binary16 scales, 16 binary16 minimums (q4_1 only), then the
+// codes in blocks of 64 bytes.
 //
-//   4-bit: four blocks; byte 4*row + i of block j holds k = 4j + i (low nibble) and k = 16 + 4j + i (high nibble)
-//   8-bit: eight blocks; byte 4*row + i of block j holds k = 4j + i, sign bit flipped
+//   4-bit: four blocks; byte 4*row + i of block j holds k = 4j + i (low nibble) and k = 16 + 4j + i
+//   (high nibble) 8-bit: eight blocks; byte 4*row + i of block j holds k = 4j + i, sign bit flipped
 //
 // Rows are padded to 16 and K to 32, with codes of value zero and d = m = 0.
 #pragma once
@@ -40,9 +41,10 @@ constexpr std::optional<WeightFormat> weight_format_from_name(std::string_view n
 }
 
 inline constexpr int kPanelRows = 16;
-inline constexpr int kGroupSize = 32;          // Elements along K that share one scale.
-inline constexpr int kCodeBlockBytes = 64;     // 16 rows of 4 bytes.
-inline constexpr int kFoldSegment = 1024;      // Elements of a segment in a matrix that is not cut along K.
+inline constexpr int kGroupSize = 32;       // Elements along K that share one scale.
+inline constexpr int kCodeBlockBytes = 64;  // 16 rows of 4 bytes.
+inline constexpr int kFoldSegment =
+    1024;  // Elements of a segment in a matrix that is not cut along K.
 
 // Bytes of one group of one panel: scales, minimums, codes. Requires: format != kF32.
 constexpr std::size_t p16_group_bytes(WeightFormat format) {
@@ -65,7 +67,8 @@ constexpr std::size_t p16_codes_offset(WeightFormat format) {
   return format == WeightFormat::kQ4_1 ? 4 * kPanelRows : 2 * kPanelRows;
 }
 
-// Bytes of a whole matrix. Requires: rows, k >= 0 and small enough for the product (callers bound them first).
+// Bytes of a whole matrix. Requires: rows, k >= 0 and small enough for the product (callers bound
+// them first).
 constexpr std::size_t p16_bytes(WeightFormat format, std::int64_t rows, std::int64_t k) {
   const auto panels = static_cast<std::size_t>((rows + kPanelRows - 1) / kPanelRows);
   const auto groups = static_cast<std::size_t>((k + kGroupSize - 1) / kGroupSize);

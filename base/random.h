@@ -1,4 +1,5 @@
-// Unpredictable bytes, passed in: pure code has no random source of its own. (Draws of tokens are philox.h.)
+// Unpredictable bytes, passed in: pure code has no random source of its own. (Draws of tokens are
+// philox.h.)
 #pragma once
 
 #include <cstdint>

@@ -1,6 +1,6 @@
-// Operating errors as values. `Status` and `Result<T>` carry a code that says what the caller can do and a
-// message that says what happened, outermost context first ("load rank 3: model.h5: hash differs").
-// (std::expected is C++23; nvcc stops at C++20.)
+// Operating errors as values. `Status` and `Result<T>` carry a code that says what the caller can
+// do and a message that says what happened, outermost context first ("load rank 3: model.h5: hash
+// differs"). (std::expected is C++23; nvcc stops at C++20.)
 #pragma once
 
 #include <string>
@@ -29,8 +29,8 @@ enum class ErrorCode {
 // "invalid argument", "corrupt", ...
 std::string_view error_code_name(ErrorCode code);
 
-// The process exit status for an error (sysexits): 64 usage, 65 bad data, 69 unavailable, 70 internal,
-// 74 I/O, 75 try again, 77 permission.
+// The process exit status for an error (sysexits): 64 usage, 65 bad data, 69 unavailable, 70
+// internal, 74 I/O, 75 try again, 77 permission.
 int exit_status(ErrorCode code);
 
 struct [[nodiscard]] Error {
@@ -108,17 +108,19 @@ class [[nodiscard]] Result {
 #define LOCKSTEP_CONCAT(a, b) LOCKSTEP_CONCAT_INNER(a, b)
 
 // Returns the error of `expression` (a Status or Result) with `context` in front, if it has one.
-#define LOCKSTEP_TRY(expression, context)                                    \
-  do {                                                                       \
-    auto lockstep_status = (expression);                                     \
-    if (!lockstep_status.ok()) {                                             \
-      return std::move(lockstep_status).error().with_context(context);       \
-    }                                                                        \
+#define LOCKSTEP_TRY(expression, context)                              \
+  do {                                                                 \
+    auto lockstep_status = (expression);                               \
+    if (!lockstep_status.ok()) {                                       \
+      return std::move(lockstep_status).error().with_context(context); \
+    }                                                                  \
   } while (false)
 
-// Declares `declaration` with the value of `expression`, or returns its error with `context` in front.
-#define LOCKSTEP_TRY_ASSIGN(declaration, expression, context) \
-  LOCKSTEP_TRY_ASSIGN_INNER(LOCKSTEP_CONCAT(lockstep_result_, __LINE__), declaration, expression, context)
+// Declares `declaration` with the value of `expression`, or returns its error with `context` in
+// front.
+#define LOCKSTEP_TRY_ASSIGN(declaration, expression, context)                                     \
+  LOCKSTEP_TRY_ASSIGN_INNER(LOCKSTEP_CONCAT(lockstep_result_, __LINE__), declaration, expression, \
+                            context)
 #define LOCKSTEP_TRY_ASSIGN_INNER(name, declaration, expression, context) \
   auto name = (expression);                                               \
   if (!name.ok()) return std::move(name).error().with_context(context);   \

@@ -1,4 +1,5 @@
-// How the tokens of one request are chosen: the fields that `sampling_hash` covers. Defaults mean "off".
+// How the tokens of one request are chosen: the fields that `sampling_hash` covers. Defaults mean
+// "off".
 #pragma once
 
 #include <cstdint>
@@ -27,9 +28,10 @@ struct SamplingParams {
   float frequency_penalty = 0.0F;   // Over completion tokens; 0: off.
   float presence_penalty = 0.0F;    // Over completion tokens; 0: off.
   std::uint64_t seed = 0;
-  std::uint32_t max_completion_tokens = 256;                 // >= 1.
-  std::vector<std::string> stop;                             // UTF-8, none empty.
-  std::vector<std::pair<std::uint32_t, float>> logit_bias;   // (token id, bias), ids ascending, unique.
+  std::uint32_t max_completion_tokens = 256;  // >= 1.
+  std::vector<std::string> stop;              // UTF-8, none empty.
+  std::vector<std::pair<std::uint32_t, float>>
+      logit_bias;  // (token id, bias), ids ascending, unique.
   bool ignore_eos = false;
   std::uint32_t context_limit = 0;  // Prompt and completion tokens together; the run's --ctx-size.
   std::uint32_t choice_index = 0;

@@ -1,4 +1,5 @@
-// H(tag, fields...) and ordered trees: the identifiers that C++, Solidity, Rust and JavaScript must compute alike.
+// H(tag, fields...) and ordered trees: the identifiers that C++, Solidity, Rust and JavaScript must
+// compute alike.
 //
 //   H(tag, fields...) = keccak256(abi.encode(keccak256("lockstep.<tag>.v1"), fields...))
 //

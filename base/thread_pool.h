@@ -1,7 +1,8 @@
 // A fixed team of threads that runs one function on every member and waits for all.
 //
-// The caller is member 0. Workers spin about 2 us for the next task, then sleep on a futex: a pure spin collapses when
-// there are more ranks than cores. Every member runs with MXCSR = 0x1F80 (numerics: nearest even, subnormals kept).
+// The caller is member 0. Workers spin about 2 us for the next task, then sleep on a futex: a pure
+// spin collapses when there are more ranks than cores. Every member runs with MXCSR = 0x1F80
+// (numerics: nearest even, subnormals kept).
 #pragma once
 
 #include <cstdint>
@@ -12,8 +13,9 @@ namespace lockstep {
 
 class ThreadPool {
  public:
-  // Requires: num_threads >= 1. With `pin`, member i is bound to the i-th processor of this process's affinity mask, if
-  // the mask has that many.
+  // Requires: num_threads >= 1. With `pin`, member i is bound to the i-th processor of this
+  // process's affinity mask, if the mask has that many; the caller is member 0 and gets its own
+  // mask back when it destroys the pool.
   explicit ThreadPool(int num_threads, bool pin = false);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
@@ -21,8 +23,8 @@ class ThreadPool {
 
   int num_threads() const;
 
-  // Calls function(member) for every member in [0, num_threads) at once and returns when all are done. One caller at a
-  // time; not reentrant.
+  // Calls function(member) for every member in [0, num_threads) at once and returns when all are
+  // done. One caller at a time; not reentrant.
   template <typename Function>
   void run(Function&& function) {
     using F = std::remove_reference_t<Function>;
@@ -30,7 +32,8 @@ class ThreadPool {
                const_cast<void*>(static_cast<const void*>(&function)));
   }
 
-  // Splits [0, count) into one contiguous range a member and calls function(begin, end) for those that are not empty.
+  // Splits [0, count) into one contiguous range a member and calls function(begin, end) for those
+  // that are not empty.
   template <typename Function>
   void split(std::int64_t count, Function&& function) {
     const int members = num_threads();
