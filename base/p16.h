@@ -2,8 +2,10 @@
 // for each group of 32 along K: 16 binary16 scales, 16 binary16 minimums (q4_1 only), then the
 // codes in blocks of 64 bytes.
 //
-//   4-bit: four blocks; byte 4*row + i of block j holds k = 4j + i (low nibble) and k = 16 + 4j + i
-//   (high nibble) 8-bit: eight blocks; byte 4*row + i of block j holds k = 4j + i, sign bit flipped
+//   4-bit, four blocks: byte 4*row + i of block j holds k = 4j + i in its low nibble, k = 16 + 4j +
+//   i
+//     in its high one
+//   8-bit, eight blocks: byte 4*row + i of block j holds k = 4j + i, sign bit flipped
 //
 // Rows are padded to 16 and K to 32, with codes of value zero and d = m = 0.
 #pragma once
