@@ -3,6 +3,7 @@
 #include <array>
 #include <string>
 
+#include "kernels/avx2/avx2.h"
 #include "kernels/reference/reference.h"
 
 namespace lockstep::kernels {
@@ -13,6 +14,8 @@ bool reference_available() {
   return __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c") &&
          __builtin_cpu_supports("sse4.1");
 }
+
+bool avx2_available() { return __builtin_cpu_supports("avx2") && reference_available(); }
 
 constexpr Backend kReference = {
     .name = "cpu:reference",
@@ -28,6 +31,20 @@ constexpr Backend kReference = {
     .add = reference::add,
 };
 
+constexpr Backend kAvx2 = {
+    .name = "cpu:avx2",
+    .available = avx2_available,
+    .embed = reference::embed,
+    .rms_norm = reference::rms_norm,
+    .quantize = reference::quantize,
+    .linear = avx2::linear,
+    .rope = reference::rope,
+    .append_kv = reference::append_kv,
+    .attention = reference::attention,
+    .swiglu = reference::swiglu,
+    .add = reference::add,
+};
+
 struct Entry {
   const Backend* backend;
   std::string_view needs;  // In words, for who asks for it where it cannot run.
@@ -36,6 +53,7 @@ struct Entry {
 // Slowest first.
 constexpr std::array kEntries = {
     Entry{&kReference, "FMA, SSE4.1 and F16C"},
+    Entry{&kAvx2, "AVX2, FMA and F16C"},
 };
 
 constexpr auto kBackends = [] {
