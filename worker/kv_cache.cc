@@ -1,0 +1,94 @@
+#include "worker/kv_cache.h"
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <fstream>
+#include <string>
+
+#include "base/checked.h"
+
+namespace lockstep {
+namespace {
+
+using kernels::kKvBlockTokens;
+
+struct LayerBytes {
+  std::uint64_t codes = 0;   // Of the keys; the values are as many.
+  std::uint64_t scales = 0;  // Likewise.
+};
+
+LayerBytes layer_bytes(const KvCacheShape& shape) {
+  const auto slots = static_cast<std::uint64_t>(shape.num_blocks) *
+                     static_cast<std::uint64_t>(shape.num_kv_heads) * kKvBlockTokens;
+  const std::uint64_t code_bytes = shape.kv_bits == 16 ? 2 : 1;
+  return {round_up<std::uint64_t>(slots * static_cast<std::uint64_t>(shape.head_size) * code_bytes, 64),
+          round_up<std::uint64_t>(slots * sizeof(float), 64)};
+}
+
+}  // namespace
+
+Result<std::uint64_t> KvCacheShape::bytes() const {
+  // Blocks < 2^31, heads <= 4096, 16 slots, head size <= 512, 2 bytes: below 2^61 for one layer's keys.
+  const LayerBytes one = layer_bytes(*this);
+  const auto all = checked_mul<std::uint64_t>(2 * (one.codes + one.scales),
+                                              static_cast<std::uint64_t>(num_layers));
+  if (!all || *all > static_cast<std::uint64_t>(INT64_MAX)) {
+    return Error{ErrorCode::kExhausted, "the KV cache would not fit into 63 bits"};
+  }
+  return *all;
+}
+
+Result<KvCache> KvCache::allocate(const KvCacheShape& shape) {
+  LOCKSTEP_TRY_ASSIGN(const std::uint64_t bytes, shape.bytes(), "allocate");
+  const std::uint64_t length = std::max<std::uint64_t>(bytes, 64);
+  void* memory = ::mmap(nullptr, length, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (memory == MAP_FAILED) {
+    return Error{ErrorCode::kExhausted,
+                 "no address space for " + std::to_string(bytes) + " bytes of KV cache"};
+  }
+  KvCache cache;
+  cache.memory_ = std::shared_ptr<void>(memory, [length](void* p) { ::munmap(p, length); });
+  const LayerBytes one = layer_bytes(shape);
+  auto* next = static_cast<std::uint8_t*>(memory);
+  const auto take = [&next](std::uint64_t count) {
+    std::uint8_t* taken = next;
+    next += count;
+    return taken;
+  };
+  for (int i = 0; i < shape.num_layers; ++i) {
+    kernels::KvCacheView view;
+    view.keys = take(one.codes);
+    view.values = take(one.codes);
+    view.key_scales = reinterpret_cast<float*>(take(one.scales));
+    view.value_scales = reinterpret_cast<float*>(take(one.scales));
+    view.num_kv_heads = shape.num_kv_heads;
+    view.head_size = shape.head_size;
+    view.kv_bits = shape.kv_bits;
+    cache.layers_.push_back(view);
+  }
+  return cache;
+}
+
+std::uint64_t available_memory_bytes() {
+  std::uint64_t available = UINT64_MAX;
+  std::ifstream meminfo("/proc/meminfo");
+  for (std::string key, unit; meminfo >> key;) {
+    std::uint64_t kib = 0;
+    if (!(meminfo >> kib)) break;
+    if (key == "MemAvailable:") available = kib * 1024;
+    std::getline(meminfo, unit);
+  }
+  // A control group may allow less (version 2; "max" does not parse and means no limit).
+  std::uint64_t limit = 0;
+  std::uint64_t used = 0;
+  if (std::ifstream("/sys/fs/cgroup/memory.max") >> limit &&
+      std::ifstream("/sys/fs/cgroup/memory.current") >> used) {
+    available = std::min(available, limit > used ? limit - used : 0);
+  }
+  return available;
+}
+
+}  // namespace lockstep

@@ -1,0 +1,197 @@
+#include "worker/shared_group.h"
+
+#include <immintrin.h>
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <climits>
+#include <ctime>
+#include <new>
+
+#include "base/check.h"
+
+namespace lockstep {
+namespace {
+
+constexpr std::size_t kHeaderBytes = 4096;
+
+// The barrier's words live apart, so that arriving ranks do not disturb those that watch the generation.
+struct alignas(64) Word {
+  std::atomic<std::uint32_t> value{0};
+};
+
+// Sleeps while *word == expected, at most 100 ms: an abort wakes all, but a peer may die without one.
+void futex_wait(std::atomic<std::uint32_t>* word, std::uint32_t expected) {
+  const timespec timeout{0, 100'000'000};
+  // Not FUTEX_WAIT_PRIVATE: the word may be shared between processes.
+  (void)::syscall(SYS_futex, reinterpret_cast<std::uint32_t*>(word), FUTEX_WAIT, expected, &timeout,
+                  nullptr, 0);
+}
+
+void futex_wake_all(std::atomic<std::uint32_t>* word) {
+  (void)::syscall(SYS_futex, reinterpret_cast<std::uint32_t*>(word), FUTEX_WAKE, INT_MAX, nullptr,
+                  nullptr, 0);
+}
+
+// Half-open share of [0, count) that member `index` of `members` takes, in whole cache lines.
+std::pair<std::size_t, std::size_t> share_of(std::size_t count, int index, int members) {
+  constexpr std::size_t kLine = 16;
+  const std::size_t lines = (count + kLine - 1) / kLine;
+  const auto i = static_cast<std::size_t>(index);
+  const auto n = static_cast<std::size_t>(members);
+  return {std::min(count, lines * i / n * kLine), std::min(count, lines * (i + 1) / n * kLine)};
+}
+
+}  // namespace
+
+struct SharedGroup::Header {
+  Word arrived;
+  Word generation;
+  Word sleepers;
+  Word aborted;
+};
+
+std::size_t SharedGroup::region_bytes(int world_size) {
+  return kHeaderBytes + kSlotBytes * static_cast<std::size_t>(world_size + 1);
+}
+
+void SharedGroup::initialize(void* region) {
+  static_assert(sizeof(Header) <= kHeaderBytes);
+  static_assert(std::atomic<std::uint32_t>::is_always_lock_free, "shared between processes");
+  new (region) Header;
+}
+
+SharedGroup::SharedGroup(void* region, int rank, int world_size, std::shared_ptr<void> owner)
+    : region_(region), rank_(rank), world_size_(world_size), owner_(std::move(owner)) {}
+
+std::uint8_t* SharedGroup::slot(int rank) const {
+  return static_cast<std::uint8_t*>(region_) + kHeaderBytes +
+         kSlotBytes * static_cast<std::size_t>(rank);
+}
+
+Status SharedGroup::barrier() {
+  Header& shared = *header();
+  const std::uint32_t generation = shared.generation.value.load(std::memory_order_acquire);
+  const auto last = static_cast<std::uint32_t>(world_size_ - 1);
+  if (shared.arrived.value.fetch_add(1, std::memory_order_acq_rel) == last) {
+    shared.arrived.value.store(0, std::memory_order_relaxed);
+    // seq_cst against the sleeper's increment: either it sees the new generation, or we see it sleeping.
+    shared.generation.value.store(generation + 1, std::memory_order_seq_cst);
+    if (shared.sleepers.value.load(std::memory_order_seq_cst) != 0) {
+      futex_wake_all(&shared.generation.value);
+    }
+  } else {
+    for (int i = 0; i < 60; ++i) {  // About 2 us.
+      if (shared.generation.value.load(std::memory_order_acquire) != generation) break;
+      _mm_pause();
+    }
+    while (shared.generation.value.load(std::memory_order_acquire) == generation &&
+           shared.aborted.value.load(std::memory_order_acquire) == 0) {
+      shared.sleepers.value.fetch_add(1, std::memory_order_seq_cst);
+      futex_wait(&shared.generation.value, generation);
+      shared.sleepers.value.fetch_sub(1, std::memory_order_seq_cst);
+    }
+  }
+  if (shared.aborted.value.load(std::memory_order_acquire) != 0) {
+    return Error{ErrorCode::kUnavailable, "another rank gave up the group"};
+  }
+  return {};
+}
+
+void SharedGroup::abort() {
+  header()->aborted.value.store(1, std::memory_order_release);
+  futex_wake_all(&header()->generation.value);
+}
+
+Status SharedGroup::fold_segments(const SegmentFold& fold) {
+  const int widest = std::ranges::max(fold.segments_of_rank);
+  const auto mine = static_cast<std::size_t>(fold.segments_of_rank[static_cast<std::size_t>(rank_)]);
+  const std::size_t tile =
+      std::min(fold.count, kSlotBytes / sizeof(float) / static_cast<std::size_t>(widest));
+  CHECK(tile > 0 || fold.count == 0, "a rank owns too many segments for its slot");
+  auto* result = reinterpret_cast<float*>(slot(world_size_));
+  for (std::size_t begin = 0; begin < fold.count; begin += tile) {
+    const std::size_t count = std::min(tile, fold.count - begin);
+    auto* out = reinterpret_cast<float*>(slot(rank_));
+    for (std::size_t s = 0; s < mine; ++s) {
+      std::copy_n(fold.sums + s * fold.count + begin, count, out + s * count);
+    }
+    LOCKSTEP_TRY(barrier(), "fold");
+    // Few outputs: every rank folds all of them, which saves a barrier. Many: a share each, then a copy.
+    const bool redundant = count <= 4096;
+    const auto [first, last] =
+        redundant ? std::pair<std::size_t, std::size_t>{0, count} : share_of(count, rank_, world_size_);
+    float* target = redundant ? fold.folded + begin : result;
+    bool started = false;
+    for (int r = 0; r < world_size_; ++r) {
+      const auto* sums = reinterpret_cast<const float*>(slot(r));
+      for (int s = 0; s < fold.segments_of_rank[static_cast<std::size_t>(r)]; ++s, sums += count) {
+        if (started) {
+          for (std::size_t i = first; i < last; ++i) target[i] = target[i] + sums[i];
+        } else {
+          std::copy(sums + first, sums + last, target + first);
+          started = true;
+        }
+      }
+    }
+    LOCKSTEP_TRY(barrier(), "fold");  // Slots are free again; with shares, the result is complete.
+    if (!redundant) {
+      std::copy_n(result, count, fold.folded + begin);
+      // The result slot is written next behind the next tile's first barrier, which no rank passes before this copy.
+    }
+  }
+  return {};
+}
+
+Status SharedGroup::gather(std::span<const float> mine, std::span<const std::size_t> counts,
+                           std::span<float> all, int root) {
+  constexpr std::size_t kRound = kSlotBytes / sizeof(float);
+  const std::size_t longest = std::ranges::max(counts);
+  const bool receives = root == kAllRanks || root == rank_;
+  for (std::size_t begin = 0; begin < longest; begin += kRound) {
+    auto* out = reinterpret_cast<float*>(slot(rank_));
+    if (begin < mine.size()) {
+      std::copy_n(mine.data() + begin, std::min(kRound, mine.size() - begin), out);
+    }
+    LOCKSTEP_TRY(barrier(), "gather");
+    std::size_t offset = 0;
+    for (int r = 0; r < world_size_; ++r) {
+      const std::size_t count = counts[static_cast<std::size_t>(r)];
+      if (receives && begin < count) {
+        std::copy_n(reinterpret_cast<const float*>(slot(r)), std::min(kRound, count - begin),
+                    all.data() + offset + begin);
+      }
+      offset += count;
+    }
+    LOCKSTEP_TRY(barrier(), "gather");
+  }
+  return {};
+}
+
+Status SharedGroup::broadcast(Bytes& bytes) {
+  constexpr std::size_t kRound = kSlotBytes - sizeof(std::uint64_t);
+  std::uint8_t* out = slot(0);
+  std::size_t begin = 0;
+  std::uint64_t total = bytes.size();
+  do {
+    if (rank_ == 0) {
+      std::memcpy(out, &total, sizeof total);
+      std::copy_n(bytes.data() + begin, std::min(kRound, bytes.size() - begin), out + sizeof total);
+    }
+    LOCKSTEP_TRY(barrier(), "broadcast");
+    if (rank_ != 0) {
+      total = load_le<std::uint64_t>(out);
+      bytes.resize(total);
+      std::copy_n(out + sizeof total, std::min<std::size_t>(kRound, total - begin),
+                  bytes.data() + begin);
+    }
+    LOCKSTEP_TRY(barrier(), "broadcast");
+    begin += kRound;
+  } while (begin < total);
+  return {};
+}
+
+}  // namespace lockstep

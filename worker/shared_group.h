@@ -1,0 +1,48 @@
+// Collectives over one piece of memory that all ranks of a node see: threads of a process, or processes that map the
+// same region. Each rank has a slot; long data moves in rounds. Waiting spins about 2 us, then sleeps on a futex, so
+// that more ranks than cores do not starve each other.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+
+#include "worker/communicator.h"
+
+namespace lockstep {
+
+// The region's layout: a header, then one slot of `slot_bytes` per rank, then one more for results.
+class SharedGroup {
+ public:
+  static constexpr std::size_t kSlotBytes = std::size_t{4} << 20;
+
+  // Bytes of a region for this many ranks.
+  static std::size_t region_bytes(int world_size);
+  // Prepares a zeroed region; once, before any rank uses it.
+  static void initialize(void* region);
+
+  // `owner` keeps the region alive. Requires: region is 64-byte aligned and zeroed by initialize().
+  SharedGroup(void* region, int rank, int world_size, std::shared_ptr<void> owner);
+
+  int rank() const { return rank_; }
+  int world_size() const { return world_size_; }
+
+  Status fold_segments(const SegmentFold& fold);
+  Status gather(std::span<const float> mine, std::span<const std::size_t> counts,
+                std::span<float> all, int root);
+  Status broadcast(Bytes& bytes);
+  void abort();
+
+ private:
+  struct Header;
+  Status barrier();
+  std::uint8_t* slot(int rank) const;
+  Header* header() const { return static_cast<Header*>(region_); }
+
+  void* region_;
+  int rank_;
+  int world_size_;
+  std::shared_ptr<void> owner_;
+};
+
+}  // namespace lockstep
