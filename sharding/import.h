@@ -1,6 +1,7 @@
 // Imports a GGUF file into a store.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -17,6 +18,8 @@ struct ImportOptions {
   std::uint64_t file_bytes = std::uint64_t{4} << 30;  // A dataset larger than this gets a file of its own.
   // Called now and then with bytes done and in all; may be empty.
   std::function<void(std::uint64_t done, std::uint64_t total)> progress;
+  // May be null. When it becomes true, the import ends with kAborted where it would report progress.
+  const std::atomic<bool>* cancelled = nullptr;
 };
 
 // Writes the store under a temporary name next to `directory`, syncs, hashes, and renames it last; on any error nothing
