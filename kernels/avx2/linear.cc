@@ -31,6 +31,10 @@ __m256 load_halves(const std::uint8_t* halves) {
   return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(halves)));
 }
 
+// Fixes where a sum is computed: GCC 12 would compute all products of a group before adding them,
+// more than there are registers for.
+inline __attribute__((always_inline)) void keep_order(__m256i& sum) { asm("" : "+x"(sum)); }
+
 // The activations of some consecutive tokens, as the inner loops read them.
 struct InputTile {
   const std::int8_t* hi;  // Of the first token; null with 8 bits.
@@ -75,7 +79,9 @@ inline __attribute__((always_inline)) void dot_nibbles(const std::uint8_t* codes
         for (int half = 0; half < kHalves; ++half) {
           const __m256i product = _mm256_maddubs_epi16(low[half], x_low);
           sum[half] = j == 0 ? product : _mm256_add_epi16(sum[half], product);
+          keep_order(sum[half]);
           sum[half] = _mm256_add_epi16(sum[half], _mm256_maddubs_epi16(high[half], x_high));
+          keep_order(sum[half]);
         }
       }
     }
@@ -142,7 +148,9 @@ inline __attribute__((always_inline)) void dot_bytes(const std::uint8_t* codes,
         __m256i& sum = sums->of[t][half];
         const __m256i product = _mm256_madd_epi16(even[half], x_even);
         sum = j == 0 ? product : _mm256_add_epi32(sum, product);
+        keep_order(sum);
         sum = _mm256_add_epi32(sum, _mm256_madd_epi16(odd[half], x_odd));
+        keep_order(sum);
       }
     }
   }
