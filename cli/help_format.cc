@@ -1,0 +1,101 @@
+#include "cli/help_format.h"
+
+#include <algorithm>
+
+namespace lockstep {
+namespace {
+
+constexpr std::size_t kTextColumn = 26;  // Where descriptions begin.
+constexpr std::size_t kLineColumns = 100;
+constexpr const char* kLastGroup =
+    "Options";  // CLI11's name for options that were put into no group.
+
+// Words of `text` in lines of at most kLineColumns; all but the first begin at `indent`, the first
+// at `column`.
+std::string wrapped(std::string_view text, std::size_t column, std::size_t indent) {
+  std::string out;
+  while (!text.empty()) {
+    const std::size_t space = text.find(' ');
+    const std::string_view word = text.substr(0, space);
+    text.remove_prefix(space == std::string_view::npos ? text.size() : space + 1);
+    if (word.empty()) continue;
+    if (column > indent && column + 1 + word.size() > kLineColumns) {
+      out += "\n" + std::string(indent, ' ');
+      column = indent;
+    } else if (column > indent) {
+      out += ' ';
+      ++column;
+    }
+    out += word;
+    column += word.size();
+  }
+  return out;
+}
+
+// One entry of a list: a name of its own column, then text.
+std::string entry(const std::string& name, const std::string& text) {
+  std::string line = "  " + name;
+  if (line.size() + 2 > kTextColumn) {
+    line += '\n';
+    line.append(kTextColumn, ' ');
+  } else {
+    line.append(kTextColumn - line.size(), ' ');
+  }
+  return line + wrapped(text, kTextColumn, kTextColumn) + '\n';
+}
+
+// "--ranks N", "IN.gguf".
+std::string option_name(const CLI::Option& option) {
+  if (option.nonpositional()) {
+    std::string name = option.get_name(false, true);
+    std::replace(name.begin(), name.end(), ',', ' ');
+    if (option.get_items_expected_max() > 0 && !option.get_type_name().empty()) {
+      name += " " + option.get_type_name();
+    }
+    return name;
+  }
+  return option.get_name(true);
+}
+
+std::string group_text(const CLI::App& app, const std::string& group) {
+  std::string out;
+  for (const CLI::Option* option : app.get_options()) {
+    if (option->get_group() != group) continue;
+    out += entry(option_name(*option), option->get_description());
+  }
+  return out;
+}
+
+}  // namespace
+
+std::string full_name(const CLI::App& command) {
+  const CLI::App* parent = command.get_parent();
+  return parent == nullptr ? command.get_name() : full_name(*parent) + " " + command.get_name();
+}
+
+std::string HelpFormat::make_help(const CLI::App* app, std::string /*name*/,
+                                  CLI::AppFormatMode /*mode*/) const {
+  const std::string name = full_name(*app) + ": ";
+  std::string out = name + wrapped(help_.summary, name.size(), 0) + "\n\nUsage:\n";
+  for (const std::string& usage : help_.usages) out += "  " + usage + "\n";
+
+  const auto subcommands = app->get_subcommands([](const CLI::App*) { return true; });
+  if (!subcommands.empty()) {
+    out += "\nSubcommands:\n";
+    for (const CLI::App* subcommand : subcommands) {
+      out += entry(subcommand->get_name(), subcommand->get_description());
+    }
+  }
+  for (const std::string& group : app->get_groups()) {
+    if (group.empty() || group == kLastGroup) continue;
+    out += "\n" + group + ":\n" + group_text(*app, group);
+  }
+  out += "\nOther:\n" + group_text(*app, kLastGroup);
+  if (app->get_parent() != nullptr) {
+    out += entry("--config, --log-level, --log-format, --version", "See `lockstep --help`.");
+  }
+  const std::string status = "Exit status: ";
+  return out + "\n" + status + wrapped(help_.exit_status, status.size(), 0) + "\n";
+}
+
+}  // namespace lockstep

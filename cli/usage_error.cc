@@ -1,0 +1,126 @@
+#include "cli/usage_error.h"
+
+#include <algorithm>
+#include <numeric>
+#include <vector>
+
+namespace lockstep {
+namespace {
+
+// Insertions, deletions and replacements that turn `a` into `b`.
+std::size_t edit_distance(const std::string& a, const std::string& b) {
+  std::vector<std::size_t> row(b.size() + 1);
+  std::iota(row.begin(), row.end(), std::size_t{0});
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    std::size_t diagonal = row[0];
+    row[0] = i + 1;
+    for (std::size_t j = 0; j < b.size(); ++j) {
+      const std::size_t replaced = diagonal + (a[i] == b[j] ? 0 : 1);
+      diagonal = row[j + 1];
+      row[j + 1] = std::min({replaced, row[j] + 1, row[j + 1] + 1});
+    }
+  }
+  return row.back();
+}
+
+const CLI::App& deepest_command(const CLI::App& app) {
+  const auto chosen = app.get_subcommands();
+  return chosen.empty() ? app : deepest_command(*chosen.back());
+}
+
+std::vector<std::string> option_names(const CLI::App& command) {
+  std::vector<std::string> names;
+  for (const CLI::App* app = &command; app != nullptr; app = app->get_parent()) {
+    for (const CLI::Option* option : app->get_options()) {
+      for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
+    }
+  }
+  return names;
+}
+
+std::vector<std::string> subcommand_names(const CLI::App& command) {
+  std::vector<std::string> names;
+  for (const CLI::App* app : command.get_subcommands([](const CLI::App*) { return true; })) {
+    names.push_back(app->get_name());
+  }
+  return names;
+}
+
+std::string joined(const std::vector<std::string>& words) {
+  std::string out;
+  for (const std::string& word : words) out += (out.empty() ? "" : ", ") + word;
+  return out;
+}
+
+std::string explain_unexpected(const CLI::App& command, const std::string& argument) {
+  const std::vector<std::string> subcommands = subcommand_names(command);
+  const bool is_option = argument.size() > 1 && argument.front() == '-';
+  if (!is_option && !subcommands.empty()) {
+    const std::string meant = closest(argument, subcommands);
+    return "no subcommand \"" + argument + "\"; " +
+           (meant.empty() ? "there are: " + joined(subcommands) : "did you mean " + meant + "?");
+  }
+  const std::string name = argument.substr(0, argument.find('='));
+  const std::string meant = is_option ? closest(name, option_names(command)) : "";
+  return "unexpected argument \"" + argument + "\"" +
+         (meant.empty() ? "" : "; did you mean " + meant + "?");
+}
+
+// The option that a message of CLI11 begins with ("--ranks: ...", "--out is required").
+const CLI::Option* option_of(const CLI::App& command, const std::string& message) {
+  const std::string name = message.substr(0, message.find_first_of(": "));
+  for (const CLI::App* app = &command; app != nullptr; app = app->get_parent()) {
+    const CLI::Option* option = app->get_option_no_throw(name);
+    if (option != nullptr) return option;
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+std::string closest(const std::string& text, const std::vector<std::string>& candidates) {
+  constexpr std::size_t kMaxText = 64;  // Longer text is nobody's slip of the finger.
+  if (text.size() > kMaxText) return "";
+  std::string best;
+  std::size_t best_distance = 3;
+  for (const std::string& candidate : candidates) {
+    // A slip leaves more right than wrong.
+    const std::size_t distance = edit_distance(text, candidate);
+    if (distance < best_distance && 2 * distance < text.size()) {
+      best = candidate;
+      best_distance = distance;
+    }
+  }
+  if (!best.empty()) return best;
+  const auto longer = std::find_if(
+      candidates.begin(), candidates.end(),
+      [&](const std::string& candidate) { return text.size() > 3 && candidate.starts_with(text); });
+  return longer == candidates.end() ? "" : *longer;
+}
+
+UsageError explain_usage_error(const CLI::App& root, const CLI::ParseError& error) {
+  const CLI::App& command = deepest_command(root);
+  const bool missing = dynamic_cast<const CLI::RequiredError*>(&error) != nullptr;
+  const bool extra = dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr;
+  const std::vector<std::string> unknown = root.remaining(/*recurse=*/true);
+  // What was mistyped often is what seems to be missing.
+  if ((missing || extra) && !unknown.empty()) {
+    return {explain_unexpected(command, unknown.front()), ""};
+  }
+  const std::string text = error.what();
+  const CLI::Option* option = option_of(command, text);
+  if (missing && option == nullptr && !subcommand_names(command).empty()) {
+    return {"expected a subcommand: " + joined(subcommand_names(command)), ""};
+  }
+  if (option == nullptr) return {text, ""};
+  const std::string name = option->get_name();
+  if (dynamic_cast<const CLI::ArgumentMismatch*>(&error) != nullptr) {
+    if (option->count() > 1) {
+      return {name + ": given " + std::to_string(option->count()) + " times, expected once", name};
+    }
+    return {name + ": expected a value (" + option->get_type_name() + ")", name};
+  }
+  return {text, name};
+}
+
+}  // namespace lockstep
