@@ -1,4 +1,6 @@
-"""What all model tests share: the path to their support, the marker `long`, and a line of timings at the end."""
+"""What all model tests share: the path to their support, the marker `long`, and a line of timings
+at the end.
+"""
 
 import os
 import sys
@@ -10,7 +12,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 
 def pytest_configure(config):
-    config.addinivalue_line("markers", "long: takes minutes; runs only in `make test-long` (-m long, or LOCKSTEP_LONG=1)")
+    config.addinivalue_line(
+        "markers",
+        "long: takes minutes; runs only in `make test-long` (-m long, or LOCKSTEP_LONG=1)",
+    )
     if config.option.durations is None:
         config.option.durations, config.option.durations_min = 5, 1.0
 

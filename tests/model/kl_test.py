@@ -1,4 +1,5 @@
-"""The right answer: the engine's next-token distributions on real text are those of a float64 forward pass.
+"""The right answer: the engine's next-token distributions on real text are those of a float64
+forward pass.
 
 The reference reads the GGUF file alone and quantizes nothing; it shares no code with the program.
 """
@@ -44,9 +45,21 @@ def log_softmax(logits):
 def perplexity(profile, count, folder):
     """What the engine says, and its logits [windows, 511, vocabulary]."""
     dump = folder / "logits.bin"
-    got = lockstep.run_json("bench", "perplexity", "--model", lockstep.smollm2(*profile), "--text",
-                            lockstep.needs_shared(TEXT), "--window", WINDOW, "--windows", count, "--dump-logits", dump,
-                            timeout=600)
+    got = lockstep.run_json(
+        "bench",
+        "perplexity",
+        "--model",
+        lockstep.smollm2(*profile),
+        "--text",
+        lockstep.needs_shared(TEXT),
+        "--window",
+        WINDOW,
+        "--windows",
+        count,
+        "--dump-logits",
+        dump,
+        timeout=600,
+    )
     logits = np.fromfile(dump, "<f4").reshape(count, WINDOW - 1, VOCAB)
     dump.unlink()
     return got, logits
@@ -59,7 +72,9 @@ def widest(tmp_path_factory):
 
 
 def mean_kl(reference, logits, windows):
-    """Mean over all predictions of KL(reference || engine), share of equal first tokens, and the engine's perplexity."""
+    """Mean over all predictions of KL(reference || engine), share of equal first tokens, and the
+    engine's perplexity.
+    """
     total, same, nll, count = 0.0, 0, 0.0, 0
     for expected, row, ids in zip(reference, logits, windows):
         got = log_softmax(row.astype(np.float64))
@@ -75,10 +90,15 @@ def mean_kl(reference, logits, windows):
 def test_mean_kl_is_small(profile, windows, reference, widest, tmp_path):
     got, logits = widest if profile == (16, 16) else perplexity(profile, COMPARED_WINDOWS, tmp_path)
     kl, same, ppl = mean_kl(reference, logits, windows)
-    print(f"\nprofile {profile}: mean KL {kl:.2e} (at most {LIMITS[profile]}), same first token {same:.4f}, "
-          f"perplexity {ppl:.3f}")
+    print(
+        f"\nprofile {profile}: mean KL {kl:.2e} (at most {LIMITS[profile]}), same first token "
+        f"{same:.4f}, perplexity {ppl:.3f}"
+    )
     assert 0 <= kl <= LIMITS[profile]
-    if profile != (16, 16):  # The program's own number is that of its logits and the tests' own tokens.
+    if profile != (
+        16,
+        16,
+    ):  # The program's own number is that of its logits and the tests' own tokens.
         assert got["perplexity"] == pytest.approx(ppl, rel=1e-5)
 
 

@@ -1,6 +1,8 @@
-"""The engine gives, bit for bit, what an independent implementation of numerics.md says for the real model.
+"""The engine gives, bit for bit, what an independent implementation of numerics.md says for the
+real model.
 
-The goldens were made by the oracle of the shared folder (support/oracle.py), never by the program itself.
+The goldens were made by the oracle of the shared folder (support/oracle.py), never by the program
+itself.
 """
 
 import pytest
@@ -14,21 +16,39 @@ LONG_PROMPTS = [name for name, v in VECTORS.items() if len(v["prompt_ids"]) > 10
 
 
 def slow(name, device):
-    """The scalar reference takes minutes for long prompts and for sampled runs: their arithmetic is that of the others."""
+    """The scalar reference takes minutes for long prompts and for sampled runs: their arithmetic is
+    that of the others.
+    """
     return device == "cpu:reference" and (name in LONG_PROMPTS or name.startswith("b"))
 
 
-CASES = [pytest.param(name, device, marks=pytest.mark.long if slow(name, device) else ())
-         for name in VECTORS for device in lockstep.CPU_DEVICES]
+CASES = [
+    pytest.param(name, device, marks=pytest.mark.long if slow(name, device) else ())
+    for name in VECTORS
+    for device in lockstep.CPU_DEVICES
+]
 
 
 def run_vector(vector, device, *flags, store=None):
     parts = None if vector["parts"] == 9 else vector["parts"]
     store = store or lockstep.smollm2(vector["activation_bits"], vector["kv_bits"], parts)
-    sampling = Sampling(**{**vector["sampling"], "temperature": float(vector["sampling"]["temperature"])})
+    sampling = Sampling(
+        **{**vector["sampling"], "temperature": float(vector["sampling"]["temperature"])}
+    )
     return lockstep.run_json(
-        "run", "--model", store, "--device", device, *lockstep.ids_flag(vector["prompt_ids"]), *sampling.flags(),
-        "--max-tokens", len(vector["token_ids"]), "--ignore-eos", *flags, timeout=600)
+        "run",
+        "--model",
+        store,
+        "--device",
+        device,
+        *lockstep.ids_flag(vector["prompt_ids"]),
+        *sampling.flags(),
+        "--max-tokens",
+        len(vector["token_ids"]),
+        "--ignore-eos",
+        *flags,
+        timeout=600,
+    )
 
 
 def assert_equal(got, vector):
@@ -45,8 +65,14 @@ def test_engine_equals_oracle(name, device):
     vector = VECTORS[name]
     got = run_vector(vector, device, "--trace", "layers" if vector["layer_digests"] else "logits")
     if vector["layer_digests"]:
-        differs = [i for i, (a, b) in enumerate(zip(got["layer_digests"], vector["layer_digests"])) if a != b]
-        assert not differs, f"first layer that differs: {differs[0]} of {len(vector['layer_digests'])}"
+        differs = [
+            i
+            for i, (a, b) in enumerate(zip(got["layer_digests"], vector["layer_digests"]))
+            if a != b
+        ]
+        assert not differs, (
+            f"first layer that differs: {differs[0]} of {len(vector['layer_digests'])}"
+        )
         assert len(got["layer_digests"]) == len(vector["layer_digests"])
     assert_equal(got, vector)
     assert got["device"] == device
@@ -61,8 +87,14 @@ def test_world_size_changes_nothing(ranks):
 def test_end_token_stops_and_is_counted():
     vector = VECTORS["a1"]
     assert vector["token_ids"][-1] == 2
-    got = lockstep.run_json("run", "--model", lockstep.smollm2(), *lockstep.ids_flag(vector["prompt_ids"]),
-                            "--max-tokens", 20)
+    got = lockstep.run_json(
+        "run",
+        "--model",
+        lockstep.smollm2(),
+        *lockstep.ids_flag(vector["prompt_ids"]),
+        "--max-tokens",
+        20,
+    )
     assert got["token_ids"] == vector["token_ids"]
     assert got["trace_root"] == vector["trace_root"]
     assert got["finish_reason"] == "stop"
@@ -72,8 +104,14 @@ def test_end_token_stops_and_is_counted():
 
 def test_limit_on_the_end_token_is_a_stop():
     vector = VECTORS["a1"]
-    got = lockstep.run_json("run", "--model", lockstep.smollm2(), *lockstep.ids_flag(vector["prompt_ids"]),
-                            "--max-tokens", len(vector["token_ids"]))
+    got = lockstep.run_json(
+        "run",
+        "--model",
+        lockstep.smollm2(),
+        *lockstep.ids_flag(vector["prompt_ids"]),
+        "--max-tokens",
+        len(vector["token_ids"]),
+    )
     assert got["finish_reason"] == "stop"
 
 
@@ -85,10 +123,18 @@ def test_result_hash_is_the_one_computed_by_hand():
     count = len(vector["token_ids"])
     about = lockstep.run_json("inspect", store)
     spec = identifiers.spec_hash(
-        bytes.fromhex(about["model_id"]), identifiers.sampling_hash(sampling, count, 8192, ignore_eos=True),
-        identifiers.prompt_hash(vector["prompt_ids"]), len(vector["prompt_ids"]), count)
-    expected = identifiers.result_hash(identifiers.job_id(), spec, bytes.fromhex(vector["output_hash"]),
-                                       bytes.fromhex(vector["trace_root"]))
+        bytes.fromhex(about["model_id"]),
+        identifiers.sampling_hash(sampling, count, 8192, ignore_eos=True),
+        identifiers.prompt_hash(vector["prompt_ids"]),
+        len(vector["prompt_ids"]),
+        count,
+    )
+    expected = identifiers.result_hash(
+        identifiers.job_id(),
+        spec,
+        bytes.fromhex(vector["output_hash"]),
+        bytes.fromhex(vector["trace_root"]),
+    )
     assert got["result_hash"] == expected.hex()
 
 
@@ -96,13 +142,19 @@ def test_trace_of_tokens_has_no_digests():
     vector = VECTORS["a1"]
     got = run_vector(vector, lockstep.fast_device(), "--trace", "tokens")
     assert got["token_ids"] == vector["token_ids"]
-    assert got["trace_root"] == identifiers.trace_root(vector["prompt_ids"], vector["token_ids"], None).hex()
+    assert (
+        got["trace_root"]
+        == identifiers.trace_root(vector["prompt_ids"], vector["token_ids"], None).hex()
+    )
     assert all(set(d) == {"0"} for d in got["token_digests"])
 
 
 @pytest.mark.parametrize("bits", [(16, 16), (8, 8)])
 def test_weights_root_depends_on_the_weights_alone(bits):
-    assert lockstep.run_json("inspect", lockstep.smollm2(*bits))["weights_root"] == GOLDEN["weights_root"]
+    assert (
+        lockstep.run_json("inspect", lockstep.smollm2(*bits))["weights_root"]
+        == GOLDEN["weights_root"]
+    )
 
 
 def test_goldens_are_the_oracles():

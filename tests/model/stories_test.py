@@ -1,4 +1,5 @@
-"""A float32 model from another world (llama2.c's stories260K) tells the same story through import, store and engine.
+"""A float32 model from another world (llama2.c's stories260K) tells the same story through import,
+store and engine.
 
 The greedy tokens equal those of a plain NumPy forward pass over the checkpoint itself.
 """
@@ -10,8 +11,10 @@ import pytest
 from support import lockstep, stories
 from support.float_llama import greedy
 
-STORY = ("Once upon a time, there was a little girl named Lily. She loved to play outside in the park. One day, she saw a big, "
-         "red ball.")
+STORY = (
+    "Once upon a time, there was a little girl named Lily. She loved to play outside in the park. "
+    "One day, she saw a big, red ball."
+)
 PROMPTS = ("The dog was", "Once there was a boy named Tim")
 
 
@@ -19,7 +22,9 @@ PROMPTS = ("The dog was", "Once there was a boy named Tim")
 def model(tmp_path_factory):
     """(checkpoint, pieces, scores, store)."""
     checkpoint = stories.read_checkpoint(lockstep.needs_shared("data/stories260k/stories260K.bin"))
-    pieces, scores = stories.read_tokenizer(lockstep.needs_shared("data/stories260k/tok512.bin"), checkpoint.vocab)
+    pieces, scores = stories.read_tokenizer(
+        lockstep.needs_shared("data/stories260k/tok512.bin"), checkpoint.vocab
+    )
     folder = tmp_path_factory.mktemp("stories")
     return checkpoint, pieces, scores, store_of(checkpoint, pieces, scores, folder)
 
@@ -30,13 +35,17 @@ def store_of(checkpoint, pieces, scores, folder):
 
 
 def engine(store, count, *prompt, device="auto"):
-    return lockstep.run_json("run", "--model", store, *prompt, "--max-tokens", count, "--device", device)
+    return lockstep.run_json(
+        "run", "--model", store, *prompt, "--max-tokens", count, "--device", device
+    )
 
 
 def test_story_from_bos(model):
     checkpoint, pieces, _, store = model
     expected = greedy(stories.rounded_weights(checkpoint), [stories.BOS], 100)
-    assert stories.decode(pieces, expected).startswith(STORY)  # The reference itself tells the known story.
+    assert stories.decode(pieces, expected).startswith(
+        STORY
+    )  # The reference itself tells the known story.
     got = engine(store, 100, "--prompt-ids", stories.BOS)
     assert got["token_ids"] == expected
     assert got["text"].removeprefix(" ") == stories.decode(pieces, expected)
@@ -50,7 +59,8 @@ def test_story_from_text(model, prompt, device):
     ids = stories.encode(pieces, scores, prompt)
     expected = greedy(stories.rounded_weights(checkpoint), ids, 60)
     assert engine(store, 60, *lockstep.ids_flag(ids), device=device)["token_ids"] == expected
-    # Through the program's own SentencePiece tokenizer, BOS and leading space added as the file asks.
+    # Through the program's own SentencePiece tokenizer, BOS and leading space added as the file
+    # asks.
     assert engine(store, 60, "--prompt", prompt, device=device)["token_ids"] == expected
 
 

@@ -1,7 +1,9 @@
-"""A small byte-level BPE encoder for vocabularies of the `smollm` kind: single digits, then the GPT-2 pattern.
+"""A small byte-level BPE encoder for vocabularies of the `smollm` kind: single digits, then the
+GPT-2 pattern.
 
-Independent of the program under test. Python's `re` has no \\p{L}; its letters here are word characters that are neither
-decimal digits nor underscores, which is the same for the texts that the tests use.
+Independent of the program under test. Python's `re` has no \\p{L}; its letters here are word
+characters that are neither decimal digits nor underscores, which is the same for the texts that the
+tests use.
 """
 
 import re
@@ -37,7 +39,9 @@ class ByteBpe:
         self.encode_word = lru_cache(maxsize=65536)(self._encode_word)
 
     def encode(self, text):
-        """Ids of plain text; special tokens are not looked for. Digits part first: `1 2` of ` 12` is ` `, `1`, `2`."""
+        """Ids of plain text; special tokens are not looked for. Digits part first: `1 2` of ` 12`
+        is ` `, `1`, `2`.
+        """
         ids = []
         for run in re.split(r"(\d)", text):
             for word in _PATTERN.findall(run):

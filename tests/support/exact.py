@@ -1,15 +1,21 @@
-"""Exact binary32 arithmetic of numerics.md in NumPy: fused multiply-add, the page's exponential, Philox."""
+"""Exact binary32 arithmetic of numerics.md in NumPy: fused multiply-add, the page's exponential,
+Philox.
+"""
 
 import numpy as np
 
 F = np.float32
 
-_POLYNOMIAL = [F(float.fromhex(c)) for c in
-               ("0x1.6c16c2p-10", "0x1.111112p-7", "0x1.555556p-5", "0x1.555556p-3", "0x1p-1")]
+_POLYNOMIAL = [
+    F(float.fromhex(c))
+    for c in ("0x1.6c16c2p-10", "0x1.111112p-7", "0x1.555556p-5", "0x1.555556p-3", "0x1p-1")
+]
 
 
 def fma(a, b, c):
-    """a * b + c with one rounding: the product is exact in binary64, the sum is rounded to odd there, then to binary32."""
+    """a * b + c with one rounding: the product is exact in binary64, the sum is rounded to odd
+    there, then to binary32.
+    """
     product = np.multiply(a, b, dtype=np.float64)
     addend = np.asarray(c, np.float64)
     total = product + addend
@@ -17,7 +23,8 @@ def fma(a, b, c):
     lost = (product - (total - seen)) + (addend - seen)
     bits = np.atleast_1d(total).view(np.int64)
     lost = np.broadcast_to(lost, bits.shape)
-    # An inexact sum with an even last bit moves one step towards what was lost; away from or towards zero by its sign.
+    # An inexact sum with an even last bit moves one step towards what was lost; away from or
+    # towards zero by its sign.
     step = np.where((lost > 0) == (bits >= 0), 1, -1)
     odd = np.where((lost != 0) & (bits & 1 == 0), bits + step, bits).view(np.float64)
     return odd.astype(F).reshape(np.shape(total))

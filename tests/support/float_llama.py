@@ -1,7 +1,8 @@
 """A floating-point forward pass of the llama architecture in NumPy, at any width.
 
-What the model *means*, with no quantized activations or keys: the engine must come close to it (kl_test) or choose the same
-tokens (stories_test). Reads plain arrays; shares nothing with the program under test.
+What the model *means*, with no quantized activations or keys: the engine must come close to it
+(kl_test) or choose the same tokens (stories_test). Reads plain arrays; shares nothing with the
+program under test.
 """
 
 from dataclasses import dataclass, field
@@ -21,7 +22,9 @@ class LlamaWeights:
     embedding: np.ndarray
     head: np.ndarray
     output_norm: np.ndarray
-    layers: list = field(default_factory=list)  # of dicts: attn_norm, q, k, v, o, ffn_norm, gate, up, down
+    layers: list = field(
+        default_factory=list
+    )  # of dicts: attn_norm, q, k, v, o, ffn_norm, gate, up, down
 
 
 def llama_from_gguf(gguf, dtype=np.float64):
@@ -30,8 +33,17 @@ def llama_from_gguf(gguf, dtype=np.float64):
     tensor = lambda name: gguf.tensors[name + ".weight"].values(dtype)
     heads = key("attention.head_count")
     embedding = tensor("token_embd")
-    names = {"attn_norm": "attn_norm", "q": "attn_q", "k": "attn_k", "v": "attn_v", "o": "attn_output",
-             "ffn_norm": "ffn_norm", "gate": "ffn_gate", "up": "ffn_up", "down": "ffn_down"}
+    names = {
+        "attn_norm": "attn_norm",
+        "q": "attn_q",
+        "k": "attn_k",
+        "v": "attn_v",
+        "o": "attn_output",
+        "ffn_norm": "ffn_norm",
+        "gate": "ffn_gate",
+        "up": "ffn_up",
+        "down": "ffn_down",
+    }
     return LlamaWeights(
         heads=heads,
         kv_heads=key("attention.head_count_kv", heads),
@@ -41,12 +53,17 @@ def llama_from_gguf(gguf, dtype=np.float64):
         embedding=embedding,
         head=tensor("output") if "output.weight" in gguf.tensors else embedding,
         output_norm=tensor("output_norm"),
-        layers=[{ours: tensor(f"blk.{n}.{theirs}") for ours, theirs in names.items()} for n in range(key("block_count"))],
+        layers=[
+            {ours: tensor(f"blk.{n}.{theirs}") for ours, theirs in names.items()}
+            for n in range(key("block_count"))
+        ],
     )
 
 
 class FloatLlama:
-    """One sequence; keys and values of every layer are kept, so that tokens can be fed one by one or all at once."""
+    """One sequence; keys and values of every layer are kept, so that tokens can be fed one by one
+    or all at once.
+    """
 
     def __init__(self, weights):
         self.w = weights
@@ -61,7 +78,9 @@ class FloatLlama:
         positions = np.arange(self.length, self.length + len(token_ids))
         self.length += len(token_ids)
         for n, layer in enumerate(w.layers):
-            x = x + self._attention(n, layer, _rms_norm(x, layer["attn_norm"], w.epsilon), positions)
+            x = x + self._attention(
+                n, layer, _rms_norm(x, layer["attn_norm"], w.epsilon), positions
+            )
             h = _rms_norm(x, layer["ffn_norm"], w.epsilon)
             gate = h @ layer["gate"].T
             x = x + (gate / (1 + np.exp(-gate)) * (h @ layer["up"].T)) @ layer["down"].T

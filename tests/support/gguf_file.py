@@ -1,6 +1,7 @@
 """A small GGUF v3 reader and writer for tests, and the values of its block formats.
 
-Written from the format's description alone; shares nothing with the program under test, so that the two can disagree.
+Written from the format's description alone; shares nothing with the program under test, so that the
+two can disagree.
 """
 
 import struct
@@ -22,7 +23,19 @@ FORMATS = {
 }
 FORMAT_OF_NUMBER = {number: name for name, (number, _, _) in FORMATS.items()}
 
-_SCALARS = {0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f", 7: "<?", 10: "<Q", 11: "<q", 12: "<d"}
+_SCALARS = {
+    0: "<B",
+    1: "<b",
+    2: "<H",
+    3: "<h",
+    4: "<I",
+    5: "<i",
+    6: "<f",
+    7: "<?",
+    10: "<Q",
+    11: "<q",
+    12: "<d",
+}
 _STRING, _ARRAY = 8, 9
 U32, I32, F32, BOOL, STRING = 4, 5, 6, 7, 8
 
@@ -55,7 +68,12 @@ def dequantize(tensor, dtype=np.float64):
     if tensor.format == "F16":
         return raw.view("<f2").astype(dtype).reshape(tensor.shape)
     if tensor.format == "BF16":
-        return (raw.view("<u2").astype(np.uint32) << 16).view(np.float32).astype(dtype).reshape(tensor.shape)
+        return (
+            (raw.view("<u2").astype(np.uint32) << 16)
+            .view(np.float32)
+            .astype(dtype)
+            .reshape(tensor.shape)
+        )
     blocks = raw.reshape(-1, FORMATS[tensor.format][2])
     scale = np.ascontiguousarray(blocks[:, :2]).view("<f2").astype(dtype)
     if tensor.format == "Q8_0":
@@ -73,16 +91,20 @@ def _nibbles(packed):
 
 
 def quantize_q8_0(values):
-    """Float weights [rows, k] to Q8_0 as numerics.md's import rule says; k is padded to whole groups with zeros.
+    """Float weights [rows, k] to Q8_0 as numerics.md's import rule says; k is padded to whole
+    groups with zeros.
 
-    Returns (codes int8 [rows, padded k], scales float32 [rows, groups])."""
+    Returns (codes int8 [rows, padded k], scales float32 [rows, groups]).
+    """
     rows, k = values.shape
     padded = np.zeros((rows, -(-k // GROUP) * GROUP), np.float32)
     padded[:, :k] = values
     groups = padded.reshape(rows, -1, GROUP)
     scale = (np.abs(groups).max(axis=2) / np.float32(127)).astype(np.float16).astype(np.float32)
     divisor = np.where(scale > 0, scale, np.float32(1))[..., None]
-    codes = np.where(scale[..., None] > 0, np.clip(np.rint(groups / divisor), -127, 127), 0).astype(np.int8)
+    codes = np.where(scale[..., None] > 0, np.clip(np.rint(groups / divisor), -127, 127), 0).astype(
+        np.int8
+    )
     return codes.reshape(rows, -1), scale
 
 
@@ -109,7 +131,9 @@ class GgufFile:
         offset = 0
         for name, tensor in self.tensors.items():
             dims = tuple(reversed(tensor.shape))  # GGUF counts dimensions from the fastest
-            out += _string(name) + struct.pack("<I", len(dims)) + struct.pack(f"<{len(dims)}Q", *dims)
+            out += (
+                _string(name) + struct.pack("<I", len(dims)) + struct.pack(f"<{len(dims)}Q", *dims)
+            )
             out += struct.pack("<IQ", FORMATS[tensor.format][0], offset)
             offset += _aligned(len(tensor.data))
         out += bytes(_aligned(len(out)) - len(out))

@@ -11,7 +11,9 @@ def keccak(data):
 
 
 def word(value):
-    """A 32-byte word: bytes are a word already, a float enters as its binary32 bits, an integer big-endian."""
+    """A 32-byte word: bytes are a word already, a float enters as its binary32 bits, an integer
+    big-endian.
+    """
     if isinstance(value, bytes):
         return value
     if isinstance(value, float):
@@ -48,22 +50,41 @@ def trace_root(prompt_ids, token_ids, digests):
     """`digests`: one a completion token, 32 bytes each; None for a trace of tokens alone."""
     inputs = [prompt_ids[-1]] + list(token_ids[:-1])
     digests = digests or [bytes(32)] * len(token_ids)
-    return ordered_root([tagged("step", len(prompt_ids) - 1 + i, given, digest, chosen)
-                         for i, (given, digest, chosen) in enumerate(zip(inputs, digests, token_ids))])
+    return ordered_root(
+        [
+            tagged("step", len(prompt_ids) - 1 + i, given, digest, chosen)
+            for i, (given, digest, chosen) in enumerate(zip(inputs, digests, token_ids))
+        ]
+    )
 
 
 def sampling_hash(sampling, max_tokens, context_limit, stop=(), ignore_eos=False, trace="logits"):
     stop_hash = keccak(b"".join(keccak(s.encode()) for s in stop))
     bias = b"".join(struct.pack("<If", t, b) for t, b in sorted(sampling.logit_bias.items()))
-    return tagged("sampling", float(sampling.temperature), sampling.top_k, float(sampling.top_p), float(sampling.min_p),
-                  float(sampling.repetition_penalty), float(sampling.frequency_penalty),
-                  float(sampling.presence_penalty), sampling.seed, max_tokens, stop_hash,
-                  keccak(bias) if bias else bytes(32), int(ignore_eos), context_limit, sampling.choice_index,
-                  {"tokens": 0, "logits": 1}[trace])
+    return tagged(
+        "sampling",
+        float(sampling.temperature),
+        sampling.top_k,
+        float(sampling.top_p),
+        float(sampling.min_p),
+        float(sampling.repetition_penalty),
+        float(sampling.frequency_penalty),
+        float(sampling.presence_penalty),
+        sampling.seed,
+        max_tokens,
+        stop_hash,
+        keccak(bias) if bias else bytes(32),
+        int(ignore_eos),
+        context_limit,
+        sampling.choice_index,
+        {"tokens": 0, "logits": 1}[trace],
+    )
 
 
 def prompt_hash(prompt_ids, salt=bytes(32)):
-    leaves = [tagged("token", i, token, keccak(salt + word(i))) for i, token in enumerate(prompt_ids)]
+    leaves = [
+        tagged("token", i, token, keccak(salt + word(i))) for i, token in enumerate(prompt_ids)
+    ]
     return tagged("prompt", ordered_root(leaves), len(prompt_ids))
 
 

@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 import subprocess
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -33,14 +33,31 @@ def golden(name):
 
 
 def run(*args, timeout=300, env=None, launcher=(), stdin=subprocess.DEVNULL):
-    """Runs `lockstep args`; returns the finished process with text output. A death by signal fails the test."""
+    """Runs `lockstep args`; returns the finished process with text output. A death by signal fails
+    the test.
+    """
     if not BINARY.exists():
         pytest.fail(f"no program at {BINARY}: run `make build`, or set LOCKSTEP_BINARY")
     command = [*launcher, str(BINARY), *map(str, args)]
-    done = subprocess.run(command, timeout=timeout, env={**os.environ, **(env or {})}, stdin=stdin, text=True,
-                          capture_output=True, errors="replace")
-    assert done.returncode >= 0, f"killed by signal {-done.returncode}: {command}\n{done.stderr[-2000:]}"
+    done = subprocess.run(
+        command,
+        timeout=timeout,
+        env=environment(env),
+        stdin=stdin,
+        text=True,
+        capture_output=True,
+        errors="replace",
+    )
+    assert done.returncode >= 0, (
+        f"killed by signal {-done.returncode}: {command}\n{done.stderr[-2000:]}"
+    )
     return done
+
+
+def environment(more=None):
+    """The tests' own settings are none of the program's."""
+    own = ("LOCKSTEP_BINARY", "LOCKSTEP_SHARED_DIR", "LOCKSTEP_MODELS", "LOCKSTEP_LONG")
+    return {**{k: v for k, v in os.environ.items() if k not in own}, **(more or {})}
 
 
 def run_ok(*args, **options):
@@ -55,10 +72,14 @@ def run_json(*args, **options):
 
 
 def refused(*args, code, naming=(), **options):
-    """Runs what must be refused: with one of the exit codes, nothing on standard output, and a message naming things."""
+    """Runs what must be refused: with one of the exit codes, nothing on standard output, and a
+    message naming things.
+    """
     done = run(*args, **options)
     codes = code if isinstance(code, (tuple, set, list)) else (code,)
-    assert done.returncode in codes, f"exit {done.returncode}, expected {codes}: {done.args}\n{done.stderr[-2000:]}"
+    assert done.returncode in codes, (
+        f"exit {done.returncode}, expected {codes}: {done.args}\n{done.stderr[-2000:]}"
+    )
     for name in [naming] if isinstance(naming, str) else naming:
         assert name in done.stderr, f"no {name!r} in: {done.stderr[-2000:]}"
     assert done.stderr.strip(), f"refused without a word: {done.args}"
@@ -71,13 +92,24 @@ def ids_flag(ids):
 
 def mpirun(ranks, *more):
     """The launcher for `ranks` processes on this machine, as the Makefile uses it."""
-    return ["mpirun", "--oversubscribe", "--bind-to", "none", "--mca", "btl", "self,vader", "-n", str(ranks), *more]
+    return [
+        "mpirun",
+        "--oversubscribe",
+        "--bind-to",
+        "none",
+        "--mca",
+        "btl",
+        "self,vader",
+        "-n",
+        str(ranks),
+        *more,
+    ]
 
 
 MPI_ENV = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
 
 
-@lru_cache(maxsize=None)
+@cache
 def devices():
     """Names of the CPU devices that this machine has."""
     listed = run_json("doctor")["devices"]
@@ -104,12 +136,16 @@ def smollm2(activation_bits=16, kv_bits=16, parts=None):
     name = f"smollm2-a{activation_bits}k{kv_bits}" + (f"-p{parts}" if parts else "")
     if not GGUF.exists():
         pytest.fail(f"no model at {GGUF}: run `make model`")
-    flags = ["--activation-bits", activation_bits, "--kv-bits", kv_bits] + (["--parts", parts] if parts else [])
+    flags = ["--activation-bits", activation_bits, "--kv-bits", kv_bits] + (
+        ["--parts", parts] if parts else []
+    )
     return shard(GGUF, MODELS / name, *flags)
 
 
 def shard(gguf, directory, *flags):
-    """Imports into `directory` unless a store newer than the program and the source lies there already."""
+    """Imports into `directory` unless a store newer than the program and the source lies there
+    already.
+    """
     directory.parent.mkdir(parents=True, exist_ok=True)
     with open(directory.parent / f".{directory.name}.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -1,4 +1,6 @@
-"""Small random llama models, drawn from a seed by SHAKE-256 alone, so that every machine and NumPy draws the same file."""
+"""Small random llama models, drawn from a seed by SHAKE-256 alone, so that every machine and NumPy
+draws the same file.
+"""
 
 import hashlib
 import math
@@ -63,7 +65,10 @@ class Case:
         self.kv_bits = d.choice([16, 8])
         self.context = 512
         self.parts = None if d.chance(2) else d.choice(self.legal_parts())
-        self.prompt_ids = [d.below(self.vocab) for _ in range(d.between(1, 40) if d.below(4) else d.between(120, 300))]
+        self.prompt_ids = [
+            d.below(self.vocab)
+            for _ in range(d.between(1, 40) if d.below(4) else d.between(120, 300))
+        ]
         self.tokens = d.between(2, 6)
         self.sampling = _draw_sampling(d, self.vocab)
         self.chunk = d.choice([1, 7, 16, 64, 512])
@@ -73,7 +78,14 @@ class Case:
         """A fixed model for tests of behaviour: four parts, greedy, a context of 512."""
         case = Case("behaviour")
         case.head_size, case.heads, case.kv_heads, case.dim, case.layers = 32, 4, 2, 128, 2
-        case.ffn, case.vocab, case.rotary, case.base, case.rope_factors, case.tied = 256, 300, 32, 10000.0, False, True
+        case.ffn, case.vocab, case.rotary, case.base, case.rope_factors, case.tied = (
+            256,
+            300,
+            32,
+            10000.0,
+            False,
+            True,
+        )
         case.activation_bits = case.kv_bits = 16
         case.parts, case.sampling = None, Sampling()
         return case
@@ -82,8 +94,11 @@ class Case:
         """Counts of parts that store.md's rule allows."""
         groups = -(-self.ffn // GROUP)
         limit = min(16, groups, self.kv_heads if self.kv_heads >= 8 else self.heads)
-        return [p for p in range(1, limit + 1)
-                if all((i * self.heads // p) * self.head_size % GROUP == 0 for i in range(p + 1))]
+        return [
+            p
+            for p in range(1, limit + 1)
+            if all((i * self.heads // p) * self.head_size % GROUP == 0 for i in range(p + 1))
+        ]
 
     @property
     def stored_parts(self):
@@ -95,27 +110,50 @@ class Case:
 
     def run_flags(self):
         ids = ",".join(map(str, self.prompt_ids))
-        return ["--prompt-ids", ids, "--max-tokens", self.tokens, "--ignore-eos", *self.sampling.flags()]
+        return [
+            "--prompt-ids",
+            ids,
+            "--max-tokens",
+            self.tokens,
+            "--ignore-eos",
+            *self.sampling.flags(),
+        ]
 
     def gguf(self):
         d = Draw("formats", self.seed)
-        tensors = {"token_embd.weight": self._matrix("token_embd", d.choice(MATRIX_FORMATS), self.vocab, self.dim)}
+        tensors = {
+            "token_embd.weight": self._matrix(
+                "token_embd", d.choice(MATRIX_FORMATS), self.vocab, self.dim
+            )
+        }
         if not self.tied:
-            tensors["output.weight"] = self._matrix("output", d.choice(MATRIX_FORMATS), self.vocab, self.dim)
+            tensors["output.weight"] = self._matrix(
+                "output", d.choice(MATRIX_FORMATS), self.vocab, self.dim
+            )
         tensors["output_norm.weight"] = self._norm("output_norm")
         if self.rope_factors:
             factors = 1 + np.abs(Draw("factors", self.seed).uniform(self.rotary // 2)) * 7
-            tensors["rope_freqs.weight"] = Tensor("F32", factors.shape, factors.astype("<f4").tobytes())
+            tensors["rope_freqs.weight"] = Tensor(
+                "F32", factors.shape, factors.astype("<f4").tobytes()
+            )
         for n in range(self.layers):
             self._layer(tensors, n, d)
         return GgufFile(self._metadata(), tensors)
 
     def _layer(self, tensors, n, d):
         kv = self.kv_heads * self.head_size
-        shapes = {"attn_q": (self.dim, self.dim), "attn_k": (kv, self.dim), "attn_v": (kv, self.dim),
-                  "attn_output": (self.dim, self.dim), "ffn_gate": (self.ffn, self.dim), "ffn_up": (self.ffn, self.dim),
-                  "ffn_down": (self.dim, self.ffn)}
-        same = d.choice(MATRIX_FORMATS)  # Most files have one format for all; fused datasets need it.
+        shapes = {
+            "attn_q": (self.dim, self.dim),
+            "attn_k": (kv, self.dim),
+            "attn_v": (kv, self.dim),
+            "attn_output": (self.dim, self.dim),
+            "ffn_gate": (self.ffn, self.dim),
+            "ffn_up": (self.ffn, self.dim),
+            "ffn_down": (self.dim, self.ffn),
+        }
+        same = d.choice(
+            MATRIX_FORMATS
+        )  # Most files have one format for all; fused datasets need it.
         mixed = d.chance(3)
         for name, (rows, k) in shapes.items():
             form = d.choice(MATRIX_FORMATS) if mixed else same
@@ -130,7 +168,9 @@ class Case:
         return Tensor("F32", values.shape, values.astype("<f4").tobytes())
 
     def _matrix(self, name, form, rows, k):
-        """Weights of about 1 / sqrt(k); now and then a group of zeros, one of subnormal scale, an outlier."""
+        """Weights of about 1 / sqrt(k); now and then a group of zeros, one of subnormal scale, an
+        outlier.
+        """
         d = Draw(self.seed, name)
         size = np.float32(1.5 / np.sqrt(k))
         if form in FLOAT_FORMATS:
@@ -146,7 +186,9 @@ class Case:
         if form == "Q4_1":
             minimum = (scale * np.float32(-7.5) + d.uniform(groups) * size / 8).astype("<f2")
             head = np.stack([head[:, 0], minimum], axis=1)
-        codes = np.frombuffer(d.bytes(groups * (FORMATS[form][2] - 2 * head.shape[1])), np.uint8).reshape(groups, -1)
+        codes = np.frombuffer(
+            d.bytes(groups * (FORMATS[form][2] - 2 * head.shape[1])), np.uint8
+        ).reshape(groups, -1)
         blocks = np.concatenate([np.ascontiguousarray(head).view(np.uint8), codes], axis=1)
         return Tensor(form, (rows, k), blocks.tobytes())
 
@@ -169,7 +211,10 @@ class Case:
             "tokenizer.ggml.model": "gpt2",
             "tokenizer.ggml.pre": "gpt-2",
             "tokenizer.ggml.tokens": (STRING, tokens),
-            "tokenizer.ggml.token_type": (I32, [TOKEN_CONTROL] * 2 + [TOKEN_NORMAL] * (self.vocab - 2)),
+            "tokenizer.ggml.token_type": (
+                I32,
+                [TOKEN_CONTROL] * 2 + [TOKEN_NORMAL] * (self.vocab - 2),
+            ),
             "tokenizer.ggml.merges": (STRING, []),
             "tokenizer.ggml.bos_token_id": 0,
             "tokenizer.ggml.eos_token_id": 1,
@@ -180,7 +225,9 @@ class Case:
 def _draw_sampling(d, vocab):
     if d.chance(5):
         return Sampling(seed=d.below(2**63))
-    s = Sampling(temperature=d.choice([0.3, 0.7, 1.0, 1.7]), seed=int.from_bytes(d.bytes(8), "little"))
+    s = Sampling(
+        temperature=d.choice([0.3, 0.7, 1.0, 1.7]), seed=int.from_bytes(d.bytes(8), "little")
+    )
     s.top_k = d.choice([0, 0, 1, 5, 40, 10000])
     s.top_p = d.choice([1.0, 1.0, 0.1, 0.5, 0.9, 0.95])
     s.min_p = d.choice([0.0, 0.0, 0.02, 0.2])
@@ -203,7 +250,9 @@ def _float_bytes(values, form):
 
 
 def as_float32(gguf):
-    """The same file with its BF16 tensors widened to F32, for readers that do not know BF16: the values are equal."""
+    """The same file with its BF16 tensors widened to F32, for readers that do not know BF16: the
+    values are equal.
+    """
     out = GgufFile(gguf.metadata, gguf.tensors)
     for name, tensor in gguf.tensors.items():
         if tensor.format == "BF16":

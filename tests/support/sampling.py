@@ -1,4 +1,6 @@
-"""The section "Sampling" of numerics.md, a second time: from raw logits and the tokens so far to the next token."""
+"""The section "Sampling" of numerics.md, a second time: from raw logits and the tokens so far to
+the next token.
+"""
 
 from dataclasses import dataclass, field
 
@@ -22,13 +24,24 @@ class Sampling:
 
     @property
     def penalizes(self):
-        return (self.repetition_penalty, self.frequency_penalty, self.presence_penalty) != (1, 0, 0) or self.logit_bias
+        return (self.repetition_penalty, self.frequency_penalty, self.presence_penalty) != (
+            1,
+            0,
+            0,
+        ) or self.logit_bias
 
     def flags(self):
         """The command line that asks for it."""
         out = ["--temperature", repr(self.temperature), "--seed", str(self.seed)]
-        for name, off in (("top_k", 0), ("top_p", 1.0), ("min_p", 0.0), ("repetition_penalty", 1.0),
-                          ("frequency_penalty", 0.0), ("presence_penalty", 0.0), ("choice_index", 0)):
+        for name, off in (
+            ("top_k", 0),
+            ("top_p", 1.0),
+            ("min_p", 0.0),
+            ("repetition_penalty", 1.0),
+            ("frequency_penalty", 0.0),
+            ("presence_penalty", 0.0),
+            ("choice_index", 0),
+        ):
             if getattr(self, name) != off:
                 out += ["--" + name.replace("_", "-"), repr(getattr(self, name))]
         for token, bias in sorted(self.logit_bias.items()):
@@ -65,8 +78,10 @@ def choose(logits, sampling, prompt_ids, completion_ids):
     if sampling.min_p > 0:
         least = float(F(sampling.min_p)) * float(weights[kept[0]])
         kept = [i for i in kept if float(weights[i]) >= least]
-    x0, x1, _, _ = philox4x32_10((sampling.seed & 0xFFFFFFFF, sampling.seed >> 32),
-                                 (len(completion_ids), sampling.choice_index, 0, 0))
+    x0, x1, _, _ = philox4x32_10(
+        (sampling.seed & 0xFFFFFFFF, sampling.seed >> 32),
+        (len(completion_ids), sampling.choice_index, 0, 0),
+    )
     threshold = ((x1 << 32 | x0) * sum(weights[i] for i in kept)) >> 64
     running = 0
     for i in sorted(kept):

@@ -1,12 +1,15 @@
-"""stories260K: llama2.c's first checkpoint format, its tokenizer, and the GGUF file that means the same model."""
+"""stories260K: llama2.c's first checkpoint format, its tokenizer, and the GGUF file that means the
+same model.
+"""
 
 import struct
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from support.float_llama import LlamaWeights
-from support.gguf_file import GROUP, I32, STRING, F32, GgufFile, Tensor, quantize_q8_0
+from support.gguf_file import F32, GROUP, I32, STRING, GgufFile, Tensor, quantize_q8_0
 
 EPSILON = 1e-5  # Constants of llama2.c, not in its file.
 ROPE_BASE = 10000.0
@@ -28,17 +31,25 @@ class Checkpoint:
 
 
 def read_checkpoint(path):
-    """The seven int32 of the header, then float32 arrays, all layers of one kind together. A negative vocabulary size says
-    that the head is not the embedding."""
-    raw = open(path, "rb").read()
+    """The seven int32 of the header, then float32 arrays, all layers of one kind together. A
+    negative vocabulary size says that the head is not the embedding.
+    """
+    raw = Path(path).read_bytes()
     dim, hidden, layers, heads, kv_heads, vocab, length = struct.unpack_from("<7i", raw)
     tied, vocab = vocab > 0, abs(vocab)
     kv = dim // heads * kv_heads
     shapes = [
-        ("token_embd", (vocab, dim)), ("attn_norm", (layers, dim)), ("attn_q", (layers, dim, dim)),
-        ("attn_k", (layers, kv, dim)), ("attn_v", (layers, kv, dim)), ("attn_output", (layers, dim, dim)),
-        ("ffn_norm", (layers, dim)), ("ffn_gate", (layers, hidden, dim)), ("ffn_down", (layers, dim, hidden)),
-        ("ffn_up", (layers, hidden, dim)), ("output_norm", (dim,)),
+        ("token_embd", (vocab, dim)),
+        ("attn_norm", (layers, dim)),
+        ("attn_q", (layers, dim, dim)),
+        ("attn_k", (layers, kv, dim)),
+        ("attn_v", (layers, kv, dim)),
+        ("attn_output", (layers, dim, dim)),
+        ("ffn_norm", (layers, dim)),
+        ("ffn_gate", (layers, hidden, dim)),
+        ("ffn_down", (layers, dim, hidden)),
+        ("ffn_up", (layers, hidden, dim)),
+        ("output_norm", (dim,)),
         ("rope_tables", (2, length, dim // heads // 2)),  # Not used: they follow from the base.
     ]
     if not tied:
@@ -55,7 +66,7 @@ def read_checkpoint(path):
 
 def read_tokenizer(path, vocab):
     """(pieces as bytes, scores)."""
-    raw = open(path, "rb").read()
+    raw = Path(path).read_bytes()
     at, pieces, scores = 4, [], []
     for _ in range(vocab):
         score, size = struct.unpack_from("<fi", raw, at)
@@ -68,7 +79,9 @@ def read_tokenizer(path, vocab):
 
 
 def to_gguf(checkpoint, pieces, scores):
-    """The same model as GGUF: F32 tensors; llama2.c's rotary pairs already stand side by side, as in GGUF's `llama`."""
+    """The same model as GGUF: F32 tensors; llama2.c's rotary pairs already stand side by side, as
+    in GGUF's `llama`.
+    """
     c = checkpoint
     metadata = {
         "general.architecture": "llama",
@@ -109,11 +122,15 @@ def _f32(array):
 
 
 def _token_type(index):
-    return {0: _TOKEN_UNKNOWN, 1: _TOKEN_CONTROL, 2: _TOKEN_CONTROL}.get(index, _TOKEN_BYTE if index < 259 else _TOKEN_NORMAL)
+    return {0: _TOKEN_UNKNOWN, 1: _TOKEN_CONTROL, 2: _TOKEN_CONTROL}.get(
+        index, _TOKEN_BYTE if index < 259 else _TOKEN_NORMAL
+    )
 
 
 def _gguf_piece(index, piece):
-    """llama2.c writes `<s>` and `</s>` with line feeds around them and a space for SentencePiece's U+2581."""
+    """llama2.c writes `<s>` and `</s>` with line feeds around them and a space for SentencePiece's
+    U+2581.
+    """
     if index < 3:
         return ("<unk>", "<s>", "</s>")[index]
     if index < 259:
@@ -122,15 +139,20 @@ def _gguf_piece(index, piece):
 
 
 def encode(pieces, scores, text):
-    """Ids of BOS and `text` with SentencePiece's leading space: merge the best-scored pair until none is left."""
+    """Ids of BOS and `text` with SentencePiece's leading space: merge the best-scored pair until
+    none is left.
+    """
     index = {p: i for i, p in enumerate(pieces)}
     ids = []
     for char in " " + text:
         raw = char.encode()
         ids += [index[raw]] if raw in index else [b + 3 for b in raw]
     while True:
-        merges = [(scores[index[m]], -i, index[m]) for i in range(len(ids) - 1)
-                  if (m := pieces[ids[i]] + pieces[ids[i + 1]]) in index]
+        merges = [
+            (scores[index[m]], -i, index[m])
+            for i in range(len(ids) - 1)
+            if (m := pieces[ids[i]] + pieces[ids[i + 1]]) in index
+        ]
         if not merges:
             return [BOS] + ids
         _, at, merged = max(merges)
@@ -141,23 +163,41 @@ def decode(pieces, ids):
     """The text of ids that follow BOS (whose first space is dropped)."""
     raw = b"".join(bytes([i - 3]) if 3 <= i < 259 else pieces[i] for i in ids)
     text = raw.decode(errors="replace")
-    return text[1:] if text.startswith(" ") else text
+    return text.removeprefix(" ")
 
 
 def rounded_weights(checkpoint):
-    """The float32 weights after the importer's rounding: matrices through `q8_0`, norms as they are."""
+    """The float32 weights after the importer's rounding: matrices through `q8_0`, norms as they
+    are.
+    """
     c, a = checkpoint, checkpoint.arrays
     embedding = _rounded(a["token_embd"])
-    names = {"q": "attn_q", "k": "attn_k", "v": "attn_v", "o": "attn_output", "gate": "ffn_gate", "up": "ffn_up",
-             "down": "ffn_down"}
+    names = {
+        "q": "attn_q",
+        "k": "attn_k",
+        "v": "attn_v",
+        "o": "attn_output",
+        "gate": "ffn_gate",
+        "up": "ffn_up",
+        "down": "ffn_down",
+    }
     layers = [
-        {"attn_norm": a["attn_norm"][n], "ffn_norm": a["ffn_norm"][n],
-         **{ours: _rounded(a[theirs][n]) for ours, theirs in names.items()}}
+        {
+            "attn_norm": a["attn_norm"][n],
+            "ffn_norm": a["ffn_norm"][n],
+            **{ours: _rounded(a[theirs][n]) for ours, theirs in names.items()},
+        }
         for n in range(c.layers)
     ]
     return LlamaWeights(
-        heads=c.heads, kv_heads=c.kv_heads, head_size=c.dim // c.heads, rope_base=ROPE_BASE, epsilon=EPSILON,
-        embedding=embedding, head=embedding if c.tied else _rounded(a["output"]), output_norm=a["output_norm"],
+        heads=c.heads,
+        kv_heads=c.kv_heads,
+        head_size=c.dim // c.heads,
+        rope_base=ROPE_BASE,
+        epsilon=EPSILON,
+        embedding=embedding,
+        head=embedding if c.tied else _rounded(a["output"]),
+        output_norm=a["output_norm"],
         layers=layers,
     )
 

@@ -1,0 +1,301 @@
+"""The fixed names of the command line, so that scripts can rely on them."""
+
+import csv
+import io
+import json
+import math
+import os
+from pathlib import Path
+
+import pytest
+
+from support import lockstep
+from support.lockstep import run_json, run_ok
+
+RUN_KEYS = {
+    "text": str,
+    "token_ids": list,
+    "token_digests": list,
+    "output_hash": str,
+    "trace_root": str,
+    "result_hash": str,
+    "finish_reason": str,
+    "device": str,
+    "steps": int,
+    "computed_tokens": int,
+    "cached_tokens": int,
+    "ranks": list,
+    "prompt_tokens": int,
+    "completion_tokens": int,
+    "time_to_first_token_s": float,
+    "prefill_tokens_per_s": float,
+    "decode_tokens_per_s": float,
+}
+SUBCOMMANDS = (
+    ["shard"],
+    ["inspect"],
+    ["run"],
+    ["chain", "verify"],
+    ["chain", "prove"],
+    ["bench"],
+    ["bench", "perplexity"],
+    ["doctor"],
+)
+# llama-bench's own names, without those that speak of things Lockstep has not got (ngl, flash_attn,
+# ...).
+BENCH_KEYS = (
+    "build_commit",
+    "cpu_info",
+    "model_filename",
+    "model_type",
+    "model_size",
+    "model_n_params",
+    "n_batch",
+    "n_threads",
+    "n_prompt",
+    "n_gen",
+    "test_time",
+    "avg_ns",
+    "stddev_ns",
+    "avg_ts",
+    "stddev_ts",
+)
+
+
+@pytest.fixture
+def store(small_model):
+    return small_model[0]
+
+
+@pytest.mark.parametrize("chunk", [1, 4, 512])
+def test_run_json_has_exactly_the_keys(store, chunk):
+    got = run_json(
+        "run",
+        "--model",
+        store,
+        "--prompt-ids",
+        "3,4,5,6,7,8,9,10,11,12",
+        "--max-tokens",
+        7,
+        "--ignore-eos",
+        "--chunk",
+        chunk,
+        "--ranks",
+        2,
+    )
+    assert set(got) == set(RUN_KEYS)
+    for key, kind in RUN_KEYS.items():
+        assert isinstance(got[key], kind if kind is not float else (int, float)), key
+        assert not isinstance(got[key], bool), key
+    for key in ("output_hash", "trace_root", "result_hash"):
+        assert len(got[key]) == 64 and int(got[key], 16) >= 0
+    assert got["prompt_tokens"] == 10 and got["completion_tokens"] == 7 == len(got["token_ids"])
+    assert len(got["token_digests"]) == 7
+    assert got["steps"] == math.ceil(10 / chunk) + 6
+    assert got["computed_tokens"] == 10 + 6 and got["cached_tokens"] == 0
+    assert got["finish_reason"] == "length"
+    for key in ("time_to_first_token_s", "prefill_tokens_per_s", "decode_tokens_per_s"):
+        assert math.isfinite(got[key]) and got[key] > 0, key
+
+
+def test_layers_are_traced_only_when_asked_for(store):
+    got = run_json(
+        "run", "--model", store, "--prompt-ids", "3,4,5", "--max-tokens", 2, "--trace", "layers"
+    )
+    assert set(got) == set(RUN_KEYS) | {"layer_digests"}
+    assert len(got["layer_digests"]) == 2 and all(len(d) == 16 for d in got["layer_digests"])
+
+
+def test_ranks_share_the_work(small_model):
+    """Each rank has its own bytes and multiply-adds; together they do what one does alone."""
+    store, case = small_model
+    of = lambda n: run_json(
+        "run",
+        "--model",
+        store,
+        "--prompt-ids",
+        "3,4,5",
+        "--max-tokens",
+        3,
+        "--ranks",
+        n,
+        "--ignore-eos",
+    )["ranks"]
+    (alone,), shared = of(1), of(case.stored_parts)
+    assert len(shared) == case.stored_parts == 4
+    assert sum(r["multiply_adds"] for r in shared) == alone["multiply_adds"]
+    assert max(r["weight_bytes_read"] for r in shared) < alone["weight_bytes_read"]
+    assert [r["parts"] for r in shared] == [[0], [1], [2], [3]] or all(r["parts"] for r in shared)
+
+
+def test_defaults_are_greedy_and_repeatable(store):
+    runs = [
+        run_json("run", "--model", store, "--prompt-ids", "3,4,5", "--max-tokens", 5)
+        for _ in range(2)
+    ]
+    assert runs[0]["result_hash"] == runs[1]["result_hash"]
+
+
+def test_seed_is_chosen_when_none_is_given(store):
+    flags = ["--prompt-ids", "3,4,5", "--max-tokens", 12, "--temperature", 1.5, "--ignore-eos"]
+    drawn = [run_json("run", "--model", store, *flags)["token_ids"] for _ in range(3)]
+    assert len({tuple(d) for d in drawn}) > 1
+    seeded = [run_json("run", "--model", store, *flags, "--seed", 5)["token_ids"] for _ in range(2)]
+    assert seeded[0] == seeded[1]
+
+
+def test_text_streams_to_standard_output_alone():
+    """`lockstep run ... > answer.txt` holds the text and nothing else."""
+    store = lockstep.smollm2()
+    flags = ["--model", store, "--chat", "What is the capital of France?", "--max-tokens", 24]
+    text = run_json("run", *flags)["text"]
+    done = run_ok("run", *flags)
+    assert text == "The capital of France is Paris."
+    assert done.stdout.strip() == text
+    assert "tokens/s" in done.stderr or "tok/s" in done.stderr
+
+
+def test_stop_string_is_not_in_the_text_but_counted():
+    store = lockstep.smollm2()
+    flags = ["--model", store, "--chat", "What is the capital of France?", "--max-tokens", 24]
+    whole = run_json("run", *flags)
+    got = run_json("run", *flags, "--stop", " France")
+    assert got["text"] == "The capital of"
+    assert got["finish_reason"] == "stop"
+    assert got["token_ids"] == whole["token_ids"][: len(got["token_ids"])]
+    assert got["completion_tokens"] == 4
+
+
+def test_prompt_file_equals_prompt(tmp_path):
+    (tmp_path / "prompt.txt").write_text("The sky is")
+    flags = ["--model", lockstep.smollm2(), "--max-tokens", 4]
+    by_file = run_json("run", *flags, "--prompt-file", tmp_path / "prompt.txt")
+    assert by_file["token_ids"] == run_json("run", *flags, "--prompt", "The sky is")["token_ids"]
+
+
+@pytest.mark.parametrize("command", SUBCOMMANDS, ids=" ".join)
+def test_help_of_every_subcommand(command):
+    text = run_ok(*command, "--help").stdout
+    assert "--json" in text
+    assert "lockstep " + command[0] in text
+
+
+def test_help_of_run_has_units_ranges_and_defaults():
+    text = run_ok("run", "--help").stdout
+    for flag in (
+        "--model",
+        "--ranks",
+        "--weights",
+        "--threads",
+        "--device",
+        "--prompt",
+        "--chat",
+        "--prompt-file",
+        "--prompt-ids",
+        "--max-tokens",
+        "--ctx-size",
+        "--stop",
+        "--ignore-eos",
+        "--temperature",
+        "--top-k",
+        "--top-p",
+        "--min-p",
+        "--repetition-penalty",
+        "--seed",
+        "--chunk",
+        "--trace",
+        "--ledger",
+        "--json",
+    ):
+        assert flag in text, flag
+    for word in ("tokens", "cpu:avx2", "logits"):
+        assert word in text, word
+
+
+def test_no_subcommand_says_what_there_is():
+    done = lockstep.run()
+    assert done.returncode == lockstep.USAGE
+    for command in ("shard", "inspect", "run", "chain", "bench", "doctor"):
+        assert command in done.stdout + done.stderr
+
+
+def test_inspect_says_what_is_in_a_store():
+    about = run_json("inspect", lockstep.smollm2(), "--ranks", 3)
+    for key in ("weights_root", "model_id", "config_hash", "manifest_hash"):
+        assert len(about[key]) == 64
+    assert about["activation_bits"] == 16 and about["kv_bits"] == 16
+    assert len(about["parts"]) == 9 and len(about["ranks"]) == 3
+    run_ok("inspect", lockstep.smollm2(), "--verify")
+
+
+def test_two_imports_give_equal_bytes_whatever_the_file_size_is_the_model(small_model, tmp_path):
+    store, _ = small_model
+    again, split = tmp_path / "again", tmp_path / "split"
+    source = store.parent / "small.gguf"
+    run_ok("shard", source, "--out", again)
+    run_ok("shard", source, "--out", split, "--file-bytes", 1 << 20)
+    names = sorted(os.listdir(store))
+    assert sorted(os.listdir(again)) == names
+    assert all((store / n).read_bytes() == (again / n).read_bytes() for n in names)
+    ids = [run_json("inspect", d)["model_id"] for d in (store, split)]
+    assert ids[0] == ids[1]
+
+
+def test_doctor_lists_devices():
+    found = run_json("doctor")
+    listed = {d["name"]: d["available"] for d in found["devices"]}
+    assert listed["cpu:reference"] is True
+    flags = Path("/proc/cpuinfo").read_text().split()
+    assert listed["cpu:avx2"] is ("avx2" in flags)
+    assert listed["cpu:avx512vnni"] is ("avx512_vnni" in flags)
+
+
+# bench, as llama-bench.
+
+
+def bench(store, form):
+    return run_ok(
+        "bench", "--model", store, "-p", 16, "-n", 8, "-t", "1,2", "-r", 2, "-o", form
+    ).stdout
+
+
+def assert_rows(rows):
+    assert [(int(r["n_prompt"]), int(r["n_gen"]), int(r["n_threads"])) for r in rows] == [
+        (16, 0, 1),
+        (0, 8, 1),
+        (16, 0, 2),
+        (0, 8, 2),
+    ]
+    for row in rows:
+        for key in BENCH_KEYS:
+            assert key in row, key
+        tokens = int(row["n_prompt"]) + int(row["n_gen"])
+        assert float(row["avg_ts"]) > 0 and float(row["avg_ns"]) > 0
+        assert 0.5 < float(row["avg_ts"]) * float(row["avg_ns"]) / 1e9 / tokens < 2
+
+
+def test_bench_json(store):
+    rows = json.loads(bench(store, "json"))
+    assert_rows(rows)
+    for row in rows:
+        assert len(row["samples_ns"]) == len(row["samples_ts"]) == 2
+        assert sum(row["samples_ns"]) / 2 == pytest.approx(row["avg_ns"], rel=1e-3)
+
+
+def test_bench_jsonl(store):
+    assert_rows([json.loads(line) for line in bench(store, "jsonl").splitlines()])
+
+
+def test_bench_csv(store):
+    assert_rows(list(csv.DictReader(io.StringIO(bench(store, "csv")))))
+
+
+def test_bench_md(store):
+    lines = [line for line in bench(store, "md").splitlines() if line.startswith("|")]
+    columns = [c.strip() for c in lines[0].strip("|").split("|")]
+    assert columns[:3] == ["model", "size", "params"] and {"test", "t/s", "threads"} <= set(columns)
+    tests = [
+        dict(zip(columns, (c.strip() for c in line.strip("|").split("|"))))["test"]
+        for line in lines[2:]
+    ]
+    assert tests == ["pp16", "tg8", "pp16", "tg8"]
