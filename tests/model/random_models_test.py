@@ -9,7 +9,7 @@ import hashlib
 
 import pytest
 
-from support import lockstep, oracle
+from support import identifiers, lockstep, oracle
 from support.random_model import Case, Draw
 
 GOLDEN = lockstep.golden("random_models.json")
@@ -32,6 +32,8 @@ def test_engine_equals_oracle(seed, tmp_path):
     )
     (tmp_path / "model.gguf").write_bytes(raw)
     store = lockstep.shard(tmp_path / "model.gguf", tmp_path / "store", *case.shard_flags())
+    about = lockstep.run_json("inspect", store)
+    assert about["weights_root"] == identifiers.weights_root(case.gguf()).hex(), f"seed {seed}"
     draw, devices = Draw("run", seed), lockstep.devices()
     for ranks in range(1, case.stored_parts + 1):
         device, threads = devices[(seed + ranks) % len(devices)], 1 + draw.below(2)

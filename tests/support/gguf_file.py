@@ -108,6 +108,20 @@ def quantize_q8_0(values):
     return codes.reshape(rows, -1), scale
 
 
+def stored_rows(tensor):
+    """Each row's bytes as a store holds them: float matrices as Q8_0, vectors as binary32."""
+    if len(tensor.shape) == 1:
+        return [tensor.values(np.float32).astype("<f4").tobytes()]
+    if FORMATS[tensor.format][1] == GROUP:
+        blocks = np.frombuffer(tensor.data, np.uint8).reshape(tensor.rows, -1)
+    else:
+        codes, scale = quantize_q8_0(tensor.values(np.float32))
+        heads = scale.astype("<f2")[..., None].view(np.uint8)
+        codes = codes.reshape(*scale.shape, GROUP).view(np.uint8)
+        blocks = np.concatenate([heads, codes], axis=2).reshape(tensor.rows, -1)
+    return [row.tobytes() for row in blocks]
+
+
 class GgufFile:
     """Metadata and tensors of a file, in the file's order."""
 

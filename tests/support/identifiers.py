@@ -5,6 +5,8 @@ import struct
 
 from Crypto.Hash import keccak as _keccak
 
+from support.gguf_file import stored_rows
+
 
 def keccak(data):
     return _keccak.new(digest_bits=256, data=data).digest()
@@ -33,6 +35,16 @@ def ordered_root(leaves):
     while len(level) > 1:
         level = [tagged("node", a, b) for a, b in zip(level[::2], level[1::2])]
     return tagged("tree", len(leaves), level[0])
+
+
+def weights_root(gguf):
+    """Over the rows of all tensors, by name; a tied head stands in the file once."""
+    leaves = []
+    for name in sorted(gguf.tensors, key=str.encode):
+        of = keccak(name.encode())
+        rows = stored_rows(gguf.tensors[name])
+        leaves += [tagged("row", of, i, keccak(row)) for i, row in enumerate(rows)]
+    return ordered_root(leaves)
 
 
 def logits_digest(logits_bytes):

@@ -56,7 +56,17 @@ def run(*args, timeout=300, env=None, launcher=(), stdin=subprocess.DEVNULL):
 
 def environment(more=None):
     """The tests' own settings are none of the program's."""
-    own = ("LOCKSTEP_BINARY", "LOCKSTEP_SHARED_DIR", "LOCKSTEP_MODELS", "LOCKSTEP_LONG")
+    own = (
+        "BINARY",
+        "SHARED_DIR",
+        "MODELS",
+        "LONG",
+        "SOURCE_DIR",
+        "BUILD_DIR",
+        "NODE",
+        "NODE_MODULES",
+    )
+    own = {"LOCKSTEP_" + name for name in own}
     return {**{k: v for k, v in os.environ.items() if k not in own}, **(more or {})}
 
 

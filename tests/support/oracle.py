@@ -25,7 +25,7 @@ def available():
 
 
 def expect(case):
-    """What the oracle says for a case: ids, digests of logits and of layers, and hashes over them."""
+    """What the oracle says for a case: ids, digests of logits and layers, and hashes over them."""
     if str(ORACLE) not in sys.path:
         sys.path.insert(0, str(ORACLE))
     import numerics_oracle
