@@ -24,18 +24,18 @@ std::string to_hex(ByteView bytes) {
 }
 
 Result<Bytes> from_hex(std::string_view text) {
-  if (text.starts_with("0x")) text.remove_prefix(2);
+  const std::size_t begin = text.starts_with("0x") ? 2 : 0;
   if (text.size() % 2 != 0) {
     return Error{ErrorCode::kInvalidArgument, "hexadecimal text of odd length"};
   }
   Bytes bytes;
   bytes.reserve(text.size() / 2);
-  for (std::size_t i = 0; i < text.size(); i += 2) {
+  for (std::size_t i = begin; i < text.size(); i += 2) {
     const int high = digit_value(text[i]);
     const int low = digit_value(text[i + 1]);
     if (high < 0 || low < 0) {
       return Error{ErrorCode::kInvalidArgument,
-                   "no hexadecimal digit at character " + std::to_string(i)};
+                   "no hexadecimal digit at character " + std::to_string(high < 0 ? i : i + 1)};
     }
     bytes.push_back(static_cast<std::uint8_t>(high * 16 + low));
   }

@@ -53,7 +53,7 @@ void log_event(LogLevel level, std::string_view event, std::initializer_list<Log
 struct LogLine {
   LogLevel level = LogLevel::kInfo;
   std::string_view event;
-  std::span<const LogField> fields;
+  std::span<const LogField> fields = {};
   std::int64_t unix_ms = 0;
   int rank = -1;
   int world_size = 0;

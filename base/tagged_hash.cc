@@ -78,8 +78,8 @@ std::vector<Digest> ordered_tree_proof(std::span<const Digest> leaves, std::uint
 bool verify_ordered_tree_proof(const Digest& root, std::uint64_t count, std::uint64_t index,
                                const Digest& leaf, std::span<const Digest> proof) {
   if (index >= count) return false;
-  if (proof.size() != static_cast<std::size_t>(std::bit_width(std::bit_ceil(count)) - 1))
-    return false;
+  // ceil(log2 count); bit_ceil has no value for the largest counts that a stranger can write.
+  if (proof.size() != static_cast<std::size_t>(std::bit_width(count - 1))) return false;
   Digest top = leaf;
   for (const Digest& sibling : proof) {
     top = index % 2 == 0 ? node(top, sibling) : node(sibling, top);
