@@ -6,6 +6,12 @@
 
 namespace lockstep::kernels::avx2 {
 
+void rms_norm(const RmsNormArgs& args);
+bool quantize(const QuantizeArgs& args);
 void linear(const LinearArgs& args);
+void rope(const RopeArgs& args);
+bool append_kv(const AppendKvArgs& args);
+bool attention(const AttentionArgs& args);
+void swiglu(const SwigluArgs& args);
 
 }  // namespace lockstep::kernels::avx2

@@ -1,12 +1,10 @@
 // The quantized linear with 256-bit vectors. A panel is two halves of 8 rows; a 32-bit lane is a
 // row throughout, so nothing is ever shuffled: activations come as 4-byte words broadcast to all
 // rows.
-#include <immintrin.h>
-
 #include <cstddef>
-#include <cstring>
 
 #include "kernels/avx2/avx2.h"
+#include "kernels/avx2/vector.h"
 
 namespace lockstep::kernels::avx2 {
 namespace {
@@ -16,12 +14,6 @@ constexpr int kHalfRows = kPanelRows / kHalves;
 
 // Codes of a block of tokens that stay in the second-level cache while all panels pass over them.
 constexpr int kTokenBlockBytes = 192 * 1024;
-
-__m256i broadcast_word(const void* four_bytes) {
-  std::int32_t word;
-  std::memcpy(&word, four_bytes, sizeof word);
-  return _mm256_set1_epi32(word);
-}
 
 __m256i load_codes(const std::uint8_t* codes) {
   return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(codes));
