@@ -6,8 +6,8 @@
 
 namespace lockstep {
 
-// Bounds that import and manifest parsing enforce, so that products of two dimensions fit 64 bits with room and every
-// attention sum is exact in int32 (numerics, "Profile").
+// Bounds that import and manifest parsing enforce, so that products of two dimensions fit 64 bits
+// with room and every attention sum is exact in int32 (numerics, "Profile").
 inline constexpr int kMaxLayers = 1024;
 inline constexpr int kMaxDim = 1 << 20;
 inline constexpr int kMaxHeads = 4096;
@@ -26,7 +26,7 @@ struct ModelConfig {
   int vocab_size = 0;
   int context_length = 0;  // Tokens.
   float rms_epsilon = 0;
-  bool tied_head = false;  // The output head is the embedding.
+  bool tied_head = false;                // The output head is the embedding.
   std::vector<double> rope_frequencies;  // [rotary_dims / 2]; f_i of numerics, "RoPE".
   int activation_bits = 16;              // 16 or 8.
   int kv_bits = 16;                      // 16 or 8.
