@@ -36,8 +36,9 @@ T load_le(const void* data) {
 template <typename T>
   requires std::is_trivially_copyable_v<T>
 void append_le(Bytes& out, T value) {
-  const auto* begin = reinterpret_cast<const std::uint8_t*>(&value);
-  out.insert(out.end(), begin, begin + sizeof value);
+  const std::size_t end = out.size();
+  out.resize(end + sizeof value);
+  std::memcpy(out.data() + end, &value, sizeof value);
 }
 
 // Lower-case hexadecimal, two digits a byte.

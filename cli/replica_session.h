@@ -1,0 +1,70 @@
+// The replica that a subcommand works with: the threads of this process, or the MPI world that
+// mpirun or srun started.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "cli/command.h"
+#include "worker/local_replica.h"
+#include "worker/mpi_group.h"
+#include "worker/rank.h"
+
+namespace lockstep {
+
+// The options that say who shares the model, common to all subcommands that compute.
+struct ReplicaOptions {
+  std::string model;
+  std::optional<int> ranks;
+  std::vector<double> weights;
+  std::optional<int> threads;
+  std::string device = "auto";
+  std::uint32_t context_tokens = 0;
+  int chunk_tokens = 512;
+  std::string transport = "auto";
+};
+
+// --ranks, --weights, --threads, --device, --ctx-size, --chunk, --transport; and --model, required.
+void add_replica_options(CLI::App& command, ReplicaOptions& options);
+
+// "0,1" and the like are not needed: threads go where the affinity mask lets them.
+int available_cores();
+
+class ReplicaSession {
+ public:
+  // Opens the store and finds this process's place. Under a launcher this starts MPI; the size of
+  // its world and --ranks must agree.
+  static Result<std::unique_ptr<ReplicaSession>> open(const ReplicaOptions& options);
+  // Stops the followers.
+  ~ReplicaSession();
+
+  // Whether this process is rank 0, which alone reads prompts and prints.
+  bool leads() const;
+  int world_size() const { return world_size_; }
+  const Store& store() const { return store_; }
+
+  // Loads the model on all ranks. `ready`: whether the leader got so far that it is worth it; its
+  // error becomes everyone's. `num_sequences`: sequences of the whole context that the KV cache
+  // holds at once.
+  Status load(const Status& ready, int num_sequences = 1);
+
+  // On ranks other than 0: works until the leader is done.
+  Status follow();
+
+  // On rank 0, after load().
+  Rank& rank();
+
+ private:
+  ReplicaSession() = default;
+
+  ReplicaConfig config_;
+  int world_size_ = 1;
+  Store store_;
+  std::unique_ptr<MpiSession> mpi_;
+  std::unique_ptr<Communicator> group_;  // Of the MPI world.
+  std::unique_ptr<Rank> mpi_rank_;
+  std::unique_ptr<LocalReplica> local_;
+};
+
+}  // namespace lockstep
