@@ -3,6 +3,7 @@
 #include <exception>
 #include <new>
 
+#include "base/config.h"
 #include "base/log.h"
 #include "cli/command.h"
 #include "cli/help_format.h"
@@ -54,26 +55,41 @@ void print_error(const CommandContext& context, std::string_view code, int statu
   (void)std::fprintf(stderr, "%s\n", line.c_str());
 }
 
+// All ranks of an MPI world are given the same command line; one answer to it is enough.
+bool is_other_rank() {
+  for (const char* name : {"OMPI_COMM_WORLD_RANK", "PMIX_RANK"}) {
+    const auto rank = environment_variable(name);
+    if (rank) return *rank != "0";
+  }
+  return false;
+}
+
+int print_answer(const std::string& text) {
+  return is_other_rank() || print_text(text).ok() ? 0 : exit_status(ErrorCode::kIo);
+}
+
 int report_parse_error(CLI::App& root, CommandContext& context, const SettingsSource& settings,
                        const CLI::ParseError& error) {
   context.command = full_name(chosen_command(root));
   if (dynamic_cast<const CLI::CallForHelp*>(&error) != nullptr) {
-    return print_text(root.help()).ok() ? 0 : exit_status(ErrorCode::kIo);
+    return print_answer(root.help());
   }
   if (error.get_exit_code() == 0) {
-    return print_text(std::string(error.what()) + "\n").ok() ? 0 : exit_status(ErrorCode::kIo);
+    return print_answer(std::string(error.what()) + "\n");
   }
   const UsageError usage = explain_usage_error(root, error);
   std::string message = usage.message;
   const std::string origin = settings.origin_of(usage.option);
   if (!origin.empty()) message += " (from " + origin + ")";
-  const bool configuration = settings.failed() || !origin.empty();
-  print_error(context, configuration ? "configuration" : "usage",
-              configuration ? kConfigurationStatus : kUsageStatus, message);
-  if (!configuration) {
+  const bool configuration = settings.failed() || !origin.empty() ||
+                             dynamic_cast<const CLI::FileError*>(&error) != nullptr;
+  const int status = configuration ? kConfigurationStatus : kUsageStatus;
+  if (is_other_rank()) return status;
+  print_error(context, configuration ? "configuration" : "usage", status, message);
+  if (!configuration && usage.option.empty()) {
     report_hint(context, "`" + context.command + " --help` lists what there is");
   }
-  return configuration ? kConfigurationStatus : kUsageStatus;
+  return status;
 }
 
 // Exceptions of libraries end here.

@@ -1,7 +1,5 @@
 #include "cli/help_format.h"
 
-#include <algorithm>
-
 namespace lockstep {
 namespace {
 
@@ -14,20 +12,22 @@ constexpr const char* kLastGroup =
 // at `column`.
 std::string wrapped(std::string_view text, std::size_t column, std::size_t indent) {
   std::string out;
+  bool at_start = true;  // Of a line, or where the text before ends with a space.
   while (!text.empty()) {
     const std::size_t space = text.find(' ');
     const std::string_view word = text.substr(0, space);
     text.remove_prefix(space == std::string_view::npos ? text.size() : space + 1);
     if (word.empty()) continue;
-    if (column > indent && column + 1 + word.size() > kLineColumns) {
+    if (!at_start && column + 1 + word.size() > kLineColumns) {
       out += "\n" + std::string(indent, ' ');
       column = indent;
-    } else if (column > indent) {
+    } else if (!at_start) {
       out += ' ';
       ++column;
     }
     out += word;
     column += word.size();
+    at_start = false;
   }
   return out;
 }
@@ -48,7 +48,8 @@ std::string entry(const std::string& name, const std::string& text) {
 std::string option_name(const CLI::Option& option) {
   if (option.nonpositional()) {
     std::string name = option.get_name(false, true);
-    std::replace(name.begin(), name.end(), ',', ' ');
+    const std::size_t comma = name.find(',');
+    if (comma != std::string::npos) name.insert(comma + 1, " ");  // "-h, --help".
     if (option.get_items_expected_max() > 0 && !option.get_type_name().empty()) {
       name += " " + option.get_type_name();
     }

@@ -96,7 +96,7 @@ void add_inspect_command(CLI::App& root, CommandContext& context) {
            "Check every hash of every file, and that manifest and HDF5 agree. Reads the whole "
            "store.")
       ->group("Checks");
-  add_integer(command, "--ranks", options->ranks, {1, 4096},
+  add_integer(command, "--ranks", options->ranks, {1, 16},
               "Show the assignment for this many ranks, 1 to the number of parts. [1, or the "
               "number of weights]")
       ->group("Assignment");

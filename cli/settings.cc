@@ -44,6 +44,13 @@ bool is_excluded(const CLI::Option& option) {
   return std::ranges::any_of(excludes, [](const CLI::Option* other) { return !other->empty(); });
 }
 
+// Help must not depend on what a file says.
+bool asks_for_help(const CLI::App& command) {
+  if (!command.get_help_ptr()->empty()) return true;
+  const auto chosen = command.get_subcommands();
+  return std::ranges::any_of(chosen, [](const CLI::App* sub) { return asks_for_help(*sub); });
+}
+
 std::vector<std::string> split(std::string_view text) {
   std::vector<std::string> pieces;
   for (std::size_t begin = 0;;) {
@@ -84,6 +91,7 @@ class SettingsSource::Filler final : public CLI::Config {
 
   // CLI11 calls this after the command line has been read and before anything is checked.
   std::vector<CLI::ConfigItem> from_config(std::istream& /*input*/) const override {
+    if (asks_for_help(*root_)) return {};
     failed_ = true;  // Unless the end is reached.
     lockstep::Config environment;
     environment.add_environment(process_environment());

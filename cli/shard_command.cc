@@ -76,7 +76,7 @@ void add_shard_command(CLI::App& root, CommandContext& context) {
       ->type_name("DIR")
       ->required()
       ->group("Required");
-  add_integer(command, "--parts", options->parts, {1, 4096},
+  add_integer(command, "--parts", options->parts, {1, 16},
               "Parts of every matrix, an upper bound for the number of ranks. A count that the "
               "model does not allow is refused. [the largest legal one, at most 16]")
       ->group("Store");

@@ -108,6 +108,10 @@ UsageError explain_usage_error(const CLI::App& root, const CLI::ParseError& erro
     return {explain_unexpected(command, unknown.front()), ""};
   }
   const std::string text = error.what();
+  if (dynamic_cast<const CLI::FileError*>(&error) != nullptr) {
+    const CLI::Option& config = *root.get_option("--config");
+    return {"--config: cannot read \"" + config.as<std::string>() + "\"", "--config"};
+  }
   const CLI::Option* option = option_of(command, text);
   if (missing && option == nullptr && !subcommand_names(command).empty()) {
     return {"expected a subcommand: " + joined(subcommand_names(command)), ""};

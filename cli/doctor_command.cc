@@ -1,0 +1,112 @@
+// `lockstep doctor`: what this machine offers, what is missing, and the fix.
+#include <cstdint>
+
+#include "cli/command.h"
+#include "cli/doctor/check.h"
+#include "cli/output.h"
+
+namespace lockstep {
+
+std::string_view check_state_name(CheckState state) {
+  switch (state) {
+    case CheckState::kOk:
+      return "ok";
+    case CheckState::kWarn:
+      return "warn";
+    case CheckState::kMissing:
+      return "missing";
+  }
+  return "";
+}
+
+namespace {
+
+struct Report {
+  std::vector<DeviceReport> devices;
+  std::vector<Check> checks;
+
+  bool usable() const {
+    for (const DeviceReport& device : devices) {
+      if (device.available) return true;
+    }
+    return false;
+  }
+  int count(CheckState state) const {
+    int count = 0;
+    for (const Check& check : checks) count += check.state == state ? 1 : 0;
+    return count;
+  }
+};
+
+Report examine() {
+  Report report{.devices = device_reports(), .checks = {}};
+  for (const auto& checks : {cpu_checks, memory_checks, runtime_checks, system_checks}) {
+    for (Check& check : checks()) report.checks.push_back(std::move(check));
+  }
+  return report;
+}
+
+OrderedJson to_json(const Report& report) {
+  OrderedJson json;
+  json["usable"] = report.usable();
+  json["warnings"] = report.count(CheckState::kWarn);
+  json["missing"] = report.count(CheckState::kMissing);
+  json["devices"] = OrderedJson::array();
+  for (const DeviceReport& device : report.devices) {
+    json["devices"].push_back(
+        {{"name", device.name}, {"available", device.available}, {"reason", device.reason}});
+  }
+  json["instruction_sets"] = OrderedJson::object();
+  for (const CpuFeature& feature : cpu_features()) {
+    json["instruction_sets"][feature.name] = feature.present;
+  }
+  json["checks"] = OrderedJson::array();
+  for (const Check& check : report.checks) {
+    json["checks"].push_back({{"area", check.area},
+                              {"name", check.name},
+                              {"state", check_state_name(check.state)},
+                              {"value", check.value},
+                              {"fix", check.fix}});
+  }
+  return json;
+}
+
+std::string to_text(const Report& report) {
+  std::vector<std::vector<std::string>> rows;
+  for (const DeviceReport& device : report.devices) {
+    rows.push_back({device.available ? "ok" : "missing", "device", device.name, device.reason});
+  }
+  for (const Check& check : report.checks) {
+    rows.push_back(
+        {std::string(check_state_name(check.state)), check.area, check.name, check.value});
+    if (!check.fix.empty()) rows.push_back({"", "", "", "fix: " + check.fix});
+  }
+  const int warnings = report.count(CheckState::kWarn);
+  const int missing = report.count(CheckState::kMissing);
+  return format_table(rows, "") + "\n" +
+         (report.usable() ? "Models run here" : "No device can run a model here") + "; " +
+         std::to_string(warnings) + (warnings == 1 ? " warning, " : " warnings, ") +
+         std::to_string(missing) + " missing.\n";
+}
+
+Result<int> doctor(const CommandContext& context) {
+  const Report report = examine();
+  const Status printed = context.json ? print_json(to_json(report)) : print_text(to_text(report));
+  LOCKSTEP_TRY(printed, "result");
+  return report.usable() ? 0 : exit_status(ErrorCode::kUnavailable);
+}
+
+}  // namespace
+
+void add_doctor_command(CLI::App& root, CommandContext& context) {
+  CLI::App& command = add_command(
+      root, "doctor",
+      {.summary = "shows what this machine offers and what is missing, with the fix.",
+       .usages = {"lockstep doctor", "lockstep doctor --json    (for scripts and bug reports)"},
+       .exit_status = "0 models run here, warnings or not; 64 wrong usage; 69 no device can run a "
+                      "model; 70 a bug; 74 I/O; 78 bad configuration."});
+  add_json_flag(command, context);
+  set_action(command, context, [&context] { return doctor(context); });
+}
+
+}  // namespace lockstep
