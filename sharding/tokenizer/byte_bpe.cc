@@ -8,8 +8,6 @@ namespace {
 constexpr const char* kPreKey = "tokenizer.ggml.pre";
 constexpr const char* kMergesKey = "tokenizer.ggml.merges";
 
-std::uint64_t pair_of(TokenId left, TokenId right) { return std::uint64_t{left} << 32 | right; }
-
 Error bad_merge(std::size_t index, std::string_view what) {
   return Error{ErrorCode::kCorrupt, std::string(kMergesKey) + ": merge " + std::to_string(index) +
                                         ": " + std::string(what)};
@@ -41,7 +39,7 @@ Status ByteBpe::read_merges(const Json& object, const Vocabulary& vocabulary) {
   if (!merges->is_array()) {
     return Error{ErrorCode::kCorrupt, std::string(kMergesKey) + ": expected an array"};
   }
-  merges_.reserve(merges->size());
+  merges_ = MergeTable(merges->size());
   std::uint32_t index = 0;
   std::string joined;
   for (const Json& merge : *merges) {
@@ -61,7 +59,7 @@ Status ByteBpe::read_merges(const Json& object, const Vocabulary& vocabulary) {
     const auto right_id = vocabulary.find_mergeable(right);
     const auto joined_id = vocabulary.find_mergeable(joined);
     if (left_id && right_id && joined_id) {
-      merges_.try_emplace(pair_of(*left_id, *right_id), Merge{index, *joined_id});
+      merges_.insert(*left_id, *right_id, Merge{index, *joined_id});
     }
     ++index;
   }
@@ -70,14 +68,14 @@ Status ByteBpe::read_merges(const Json& object, const Vocabulary& vocabulary) {
 
 void ByteBpe::encode(const Vocabulary& vocabulary, std::string_view text,
                      std::vector<TokenId>& ids) const {
-  std::vector<Symbol> symbols;
+  MergeQueue queue;
   for (const std::string_view word : pretokenize(pretokenizer_, text)) {
-    encode_word(vocabulary, word, symbols, ids);
+    encode_word(vocabulary, word, queue, ids);
   }
 }
 
-void ByteBpe::encode_word(const Vocabulary& vocabulary, std::string_view word,
-                          std::vector<Symbol>& symbols, std::vector<TokenId>& ids) const {
+void ByteBpe::encode_word(const Vocabulary& vocabulary, std::string_view word, MergeQueue& queue,
+                          std::vector<TokenId>& ids) const {
   // Llama 3's `ignore_merges`: a word that is a token is that token, whatever merging would give.
   if (pretokenizer_ == Pretokenizer::kLlamaBpe) {
     if (const auto id = vocabulary.find_mergeable(to_byte_level(word))) {
@@ -85,17 +83,13 @@ void ByteBpe::encode_word(const Vocabulary& vocabulary, std::string_view word,
       return;
     }
   }
-  symbols.clear();
+  queue.clear();
   for (std::size_t i = 0; i < word.size(); ++i) {
     const TokenId id = byte_ids_[static_cast<std::uint8_t>(word[i])];
-    if (id != kNoToken) append_symbol(symbols, id, i, 1);
+    if (id != kNoToken) queue.append(id, i, 1);
   }
-  merge_symbols(symbols, [this](const Symbol& a, const Symbol& b) -> std::optional<Merge> {
-    const auto found = merges_.find(pair_of(a.id, b.id));
-    if (found == merges_.end()) return std::nullopt;
-    return found->second;
-  });
-  for (const Symbol& symbol : symbols) {
+  queue.merge([this](const Symbol& a, const Symbol& b) { return merges_.find(a.id, b.id); });
+  for (const Symbol& symbol : queue.symbols()) {
     if (symbol.bytes != 0) ids.push_back(symbol.id);
   }
 }

@@ -5,13 +5,13 @@
 #include <cstdint>
 #include <optional>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "base/canonical_json.h"
 #include "base/result.h"
+#include "sharding/tokenizer/merge_queue.h"
+#include "sharding/tokenizer/merge_table.h"
 #include "sharding/tokenizer/pretokenizer.h"
-#include "sharding/tokenizer/symbol_merge.h"
 #include "sharding/tokenizer/vocabulary.h"
 
 namespace lockstep {
@@ -31,20 +31,15 @@ class ByteBpe {
 
  private:
   static constexpr TokenId kNoToken = 0xFFFFFFFF;
-  struct PairHash {
-    std::size_t operator()(std::uint64_t pair) const {
-      return static_cast<std::size_t>((pair ^ pair >> 29) * 0x9E3779B97F4A7C15U);
-    }
-  };
 
   ByteBpe() = default;
   Status read_merges(const Json& object, const Vocabulary& vocabulary);
-  void encode_word(const Vocabulary& vocabulary, std::string_view word,
-                   std::vector<Symbol>& symbols, std::vector<TokenId>& ids) const;
+  void encode_word(const Vocabulary& vocabulary, std::string_view word, MergeQueue& queue,
+                   std::vector<TokenId>& ids) const;
 
   Pretokenizer pretokenizer_ = Pretokenizer::kGpt2;
   std::array<TokenId, 256> byte_ids_{};
-  std::unordered_map<std::uint64_t, Merge, PairHash> merges_;  // left id << 32 | right id
+  MergeTable merges_;
 };
 
 }  // namespace lockstep

@@ -55,21 +55,21 @@ void SpmBpe::encode(const Vocabulary& vocabulary, std::string_view text,
   if (add_space_prefix_) escaped.insert(0, kSpmSpace);
   const std::string_view all = escaped;
 
-  std::vector<Symbol> symbols;
+  MergeQueue queue;
   for (std::size_t begin = 0; begin < all.size();) {
     const std::uint32_t bytes = decode_utf8(all, begin).bytes;
-    append_symbol(symbols, vocabulary.find_mergeable(all.substr(begin, bytes)).value_or(kNoToken),
-                  begin, bytes);
+    queue.append(vocabulary.find_mergeable(all.substr(begin, bytes)).value_or(kNoToken), begin,
+                 bytes);
     begin += bytes;
   }
-  merge_symbols(symbols, [&](const Symbol& a, const Symbol& b) -> std::optional<Merge> {
+  queue.merge([&](const Symbol& a, const Symbol& b) -> std::optional<Merge> {
     const std::size_t bytes = std::size_t{a.bytes} + b.bytes;
     if (bytes > max_token_bytes_) return std::nullopt;
     const auto id = vocabulary.find_mergeable(all.substr(a.begin, bytes));
     if (!id) return std::nullopt;
     return Merge{orders_[*id], *id};
   });
-  for (const Symbol& symbol : symbols) {
+  for (const Symbol& symbol : queue.symbols()) {
     if (symbol.bytes != 0 && symbol.id != kNoToken) {
       ids.push_back(symbol.id);
     } else if (symbol.bytes != 0) {

@@ -10,7 +10,7 @@
 
 #include "base/canonical_json.h"
 #include "base/result.h"
-#include "sharding/tokenizer/symbol_merge.h"
+#include "sharding/tokenizer/merge_queue.h"
 #include "sharding/tokenizer/vocabulary.h"
 
 namespace lockstep {
