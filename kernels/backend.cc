@@ -1,21 +1,38 @@
 #include "kernels/backend.h"
 
+#include <cpuid.h>
+
 #include <array>
 #include <string>
 
 #include "kernels/avx2/avx2.h"
+#include "kernels/avx512vnni/avx512vnni.h"
 #include "kernels/reference/reference.h"
 
 namespace lockstep::kernels {
 namespace {
 
+// Clang 16 has no name for this one in __builtin_cpu_supports.
+bool f16c_available() {
+  unsigned eax = 0;
+  unsigned ebx = 0;
+  unsigned ecx = 0;
+  unsigned edx = 0;
+  return __get_cpuid(1, &eax, &ebx, &ecx, &edx) != 0 && (ecx & bit_F16C) != 0;
+}
+
 // libgcc's processor features are set only where the operating system saves the registers too.
 bool reference_available() {
-  return __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c") &&
-         __builtin_cpu_supports("sse4.1");
+  return __builtin_cpu_supports("fma") && f16c_available() && __builtin_cpu_supports("sse4.1");
 }
 
 bool avx2_available() { return __builtin_cpu_supports("avx2") && reference_available(); }
+
+bool avx512vnni_available() {
+  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
+         __builtin_cpu_supports("avx512vnni") && avx2_available();
+}
 
 constexpr Backend kReference = {
     .name = "cpu:reference",
@@ -45,6 +62,20 @@ constexpr Backend kAvx2 = {
     .add = reference::add,
 };
 
+constexpr Backend kAvx512vnni = {
+    .name = "cpu:avx512vnni",
+    .available = avx512vnni_available,
+    .embed = reference::embed,
+    .rms_norm = avx2::rms_norm,
+    .quantize = avx2::quantize,
+    .linear = avx512vnni::linear,
+    .rope = avx2::rope,
+    .append_kv = avx2::append_kv,
+    .attention = avx2::attention,
+    .swiglu = avx2::swiglu,
+    .add = reference::add,
+};
+
 struct Entry {
   const Backend* backend;
   std::string_view needs;  // In words, for who asks for it where it cannot run.
@@ -54,6 +85,7 @@ struct Entry {
 constexpr std::array kEntries = {
     Entry{&kReference, "FMA, SSE4.1 and F16C"},
     Entry{&kAvx2, "AVX2, FMA and F16C"},
+    Entry{&kAvx512vnni, "AVX-512 F, BW, VL, DQ and VNNI"},
 };
 
 constexpr auto kBackends = [] {

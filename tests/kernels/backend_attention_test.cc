@@ -99,7 +99,8 @@ TEST_P(BackendAttention, RefusesNonFiniteValues) {
   }
 }
 
-// One position: the softmax is 1, so the answer is the value itself where its scale makes every step exact.
+// One position: the softmax is 1, so the answer is the value itself where its scale makes every
+// step exact.
 TEST_P(BackendAttention, OfOnePositionIsItsValue) {
   SplitMix random(0);
   StoredCache cache(random, 1, 1, 16, kv_bits());

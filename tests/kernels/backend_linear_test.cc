@@ -3,10 +3,32 @@
 
 #include <string>
 
+#include "kernels/avx512vnni/linear_kernel.h"
+#include "tests/kernels/emulated_vector.h"
 #include "tests/kernels/kernel_support.h"
 
 namespace lockstep::kernels {
 namespace {
+
+// An implementation of linear that is compared with the reference.
+struct Candidate {
+  std::string name;
+  void (*linear)(const LinearArgs&);
+  bool available;
+};
+
+void emulated_linear(const LinearArgs& args) {
+  avx512vnni::LinearKernel<EmulatedVector>::run(args);
+}
+
+// Every device's, and the AVX-512 kernel in plain C++, which needs no such processor.
+std::vector<Candidate> candidates() {
+  std::vector<Candidate> all = {{"emulated_avx512vnni", emulated_linear, true}};
+  for (const Backend* backend : fast_backends()) {
+    all.push_back({std::string(backend->name.substr(4)), backend->linear, backend->available()});
+  }
+  return all;
+}
 
 struct LinearCase {
   WeightFormat format;
@@ -41,39 +63,48 @@ LinearCase random_case(SplitMix& random, WeightFormat format, int bits) {
   return c;
 }
 
-std::vector<float> run(const Backend& backend, const LinearCase& c, const MatrixView& weight,
-                       const Activations& input) {
+std::vector<float> run(void (*linear)(const LinearArgs&), const LinearCase& c,
+                       const MatrixView& weight, const Activations& input) {
   const int stride = weight.panels() * 16 + 5;
   std::vector<float> output(static_cast<std::size_t>(c.tokens * stride), -7.0f);
-  backend.linear({weight, input, output.data(), stride, c.panel_begin, c.panel_end});
+  linear({weight, input, output.data(), stride, c.panel_begin, c.panel_end});
   return output;
 }
 
-void expect_equal_linears(const Backend& backend, WeightFormat format, int bits, int count) {
-  if (!backend.available()) GTEST_SKIP() << backend.name << " cannot run on this processor";
-  for (int i = 0; i < count; ++i) {
-    const auto seed = static_cast<std::uint64_t>(1000 * i + bits);
-    SplitMix random(seed);
-    const LinearCase c = random_case(random, format, bits);
-    const StoredMatrix weight(random, format, c.rows, c.k);
-    const auto x = random.values(static_cast<std::size_t>(c.tokens * c.k));
-    const StoredActivations input(c.tokens, c.k, c.segment_groups, bits);
-    ASSERT_TRUE(reference_backend().quantize({x.data(), c.k, c.k, input.view(), 0, c.tokens}));
-    ASSERT_EQ(first_difference(run(reference_backend(), c, weight.view(), input.view()),
-                               run(backend, c, weight.view(), input.view())),
-              "")
-        << backend.name << " " << describe(c, seed);
+using LinearParam = std::tuple<Candidate, WeightFormat, int>;
+
+class BackendLinear : public testing::TestWithParam<LinearParam> {
+ protected:
+  void SetUp() override {
+    if (!candidate().available) GTEST_SKIP() << candidate().name << ": not on this processor";
   }
-}
+  const Candidate& candidate() const { return std::get<0>(GetParam()); }
+  WeightFormat format() const { return std::get<1>(GetParam()); }
+  int bits() const { return std::get<2>(GetParam()); }
 
-using LinearParam = std::tuple<const Backend*, WeightFormat, int>;
+  void expect_equal(const LinearCase& c, const MatrixView& weight, const Activations& input,
+                    const std::string& what) const {
+    ASSERT_EQ(first_difference(run(reference_backend().linear, c, weight, input),
+                               run(candidate().linear, c, weight, input)),
+              "")
+        << what;
+  }
 
-class BackendLinear : public testing::TestWithParam<LinearParam> {};
+  void expect_equal_on_random_shapes(int first_seed, int count) const {
+    for (int i = first_seed; i < first_seed + count && !HasFatalFailure(); ++i) {
+      const auto seed = static_cast<std::uint64_t>(i);
+      SplitMix random(seed);
+      const LinearCase c = random_case(random, format(), bits());
+      const StoredMatrix weight(random, format(), c.rows, c.k);
+      const auto x = random.values(static_cast<std::size_t>(c.tokens * c.k));
+      const StoredActivations input(c.tokens, c.k, c.segment_groups, bits());
+      ASSERT_TRUE(reference_backend().quantize({x.data(), c.k, c.k, input.view(), 0, c.tokens}));
+      expect_equal(c, weight.view(), input.view(), describe(c, seed));
+    }
+  }
+};
 
-TEST_P(BackendLinear, EqualsReference) {
-  const auto [backend, format, bits] = GetParam();
-  expect_equal_linears(*backend, format, bits, 40);
-}
+TEST_P(BackendLinear, EqualsReference) { expect_equal_on_random_shapes(0, 40); }
 
 // Sets every code of the matrix and of the activations.
 void fill_codes(const MatrixView& weight, int code, const Activations& input, int hi, int lo) {
@@ -94,36 +125,33 @@ void fill_codes(const MatrixView& weight, int code, const Activations& input, in
 
 // Codes of the largest magnitude: where an accumulator could saturate.
 TEST_P(BackendLinear, EqualsReferenceOnExtremeCodes) {
-  const auto [backend, format, bits] = GetParam();
-  if (!backend->available()) GTEST_SKIP() << backend->name << " cannot run on this processor";
   SplitMix random(1);
-  const StoredMatrix weight(random, format, 16, 64);
-  const StoredActivations input(5, 64, 32, bits);
-  const std::vector<float> x = random.values(5 * 64);
-  ASSERT_TRUE(reference_backend().quantize({x.data(), 64, 64, input.view(), 0, 5}));
-  const LinearCase c{format, bits, 16, 64, 5, 32, 0, 1};
+  const StoredMatrix weight(random, format(), 40, 64);
+  const StoredActivations input(7, 64, 32, bits());
+  const std::vector<float> x = random.values(7 * 64);
+  ASSERT_TRUE(reference_backend().quantize({x.data(), 64, 64, input.view(), 0, 7}));
+  const LinearCase c{format(), bits(), 40, 64, 7, 32, 0, 3};
   for (const int code : {0x00, 0xff}) {
-    for (const int lo : {bits == 16 ? -128 : -127, 127}) {
+    for (const int lo : {bits() == 16 ? -128 : -127, 127}) {
       for (const int hi : {-127, 127}) {
         fill_codes(weight.view(), code, input.view(), hi, lo);
-        EXPECT_EQ(first_difference(run(reference_backend(), c, weight.view(), input.view()),
-                                   run(*backend, c, weight.view(), input.view())),
-                  "")
-            << code << " " << hi << " " << lo;
+        expect_equal(c, weight.view(), input.view(), std::to_string(code));
       }
     }
   }
 }
 
+// Thousands of shapes; run by `make test-long`, or by hand with --gtest_also_run_disabled_tests.
+TEST_P(BackendLinear, DISABLED_LongEqualsReference) { expect_equal_on_random_shapes(1000, 1000); }
+
 std::string param_name(const testing::TestParamInfo<LinearParam>& info) {
-  const auto [backend, format, bits] = info.param;
-  std::string name = std::string(backend->name.substr(4)) + "_" +
-                     std::string(weight_format_name(format)) + "_" + std::to_string(bits);
-  return name;
+  const auto& [candidate, format, bits] = info.param;
+  return candidate.name + "_" + std::string(weight_format_name(format)) + "_" +
+         std::to_string(bits);
 }
 
 INSTANTIATE_TEST_SUITE_P(All, BackendLinear,
-                         testing::Combine(testing::ValuesIn(fast_backends()),
+                         testing::Combine(testing::ValuesIn(candidates()),
                                           testing::Values(WeightFormat::kQ4_0, WeightFormat::kQ4_1,
                                                           WeightFormat::kQ8_0),
                                           testing::Values(16, 8)),
