@@ -66,6 +66,14 @@ std::string explain_unexpected(const CLI::App& command, const std::string& argum
          (meant.empty() ? "" : "; did you mean " + meant + "?");
 }
 
+// "--prompt excludes --chat", said of both.
+std::string explain_exclusion(const std::string& text) {
+  constexpr std::string_view kVerb = " excludes ";
+  const std::size_t verb = text.find(kVerb);
+  if (verb == std::string::npos) return text;
+  return text.substr(0, verb) + " and " + text.substr(verb + kVerb.size()) + " exclude each other";
+}
+
 // The option that a message of CLI11 begins with ("--ranks: ...", "--out is required").
 const CLI::Option* option_of(const CLI::App& command, const std::string& message) {
   const std::string name = message.substr(0, message.find_first_of(": "));
@@ -86,7 +94,7 @@ std::string closest(const std::string& text, const std::vector<std::string>& can
   for (const std::string& candidate : candidates) {
     // A slip leaves more right than wrong.
     const std::size_t distance = edit_distance(text, candidate);
-    if (distance < best_distance && 2 * distance < text.size()) {
+    if (distance < best_distance && 2 * distance <= text.size()) {
       best = candidate;
       best_distance = distance;
     }
@@ -118,6 +126,9 @@ UsageError explain_usage_error(const CLI::App& root, const CLI::ParseError& erro
   }
   if (option == nullptr) return {text, ""};
   const std::string name = option->get_name();
+  if (dynamic_cast<const CLI::ExcludesError*>(&error) != nullptr) {
+    return {explain_exclusion(text), name};
+  }
   if (dynamic_cast<const CLI::ArgumentMismatch*>(&error) != nullptr) {
     if (option->count() > 1) {
       return {name + ": given " + std::to_string(option->count()) + " times, expected once", name};
