@@ -17,9 +17,9 @@ from support.lockstep import (
     TRY_AGAIN,
     UNAVAILABLE,
     USAGE,
+    generate,
     refused,
     run,
-    run_json,
     run_ok,
 )
 from support.random_model import Case
@@ -220,7 +220,6 @@ def test_run_names_file_and_leaf(corrupted):
         (["--max-tokens", 0], "--max-tokens"),
         (["--max-tokens", -3], "--max-tokens"),
         (["--chunk", 0], "--chunk"),
-        (["--ctx-size", 0], "--ctx-size"),
         (["--ctx-size", 513], "--ctx-size"),
         (["--temperature", "nan"], "--temperature"),
         (["--temperature", "inf"], "--temperature"),
@@ -262,24 +261,10 @@ def test_prompt_that_is_none_is_refused(store, prompt, naming):
 
 def test_empty_and_missing_prompt_files(store, tmp_path):
     (tmp_path / "empty.txt").write_text("")
-    refused(
-        "run",
-        "--model",
-        store,
-        "--prompt-file",
-        tmp_path / "empty.txt",
-        code=(USAGE, BAD_DATA),
-        naming="empty",
-    )
-    refused(
-        "run",
-        "--model",
-        store,
-        "--prompt-file",
-        tmp_path / "no.txt",
-        code=NO_INPUT,
-        naming="no.txt",
-    )
+    empty = ["--prompt-file", tmp_path / "empty.txt"]
+    refused("run", "--model", store, *empty, code=(USAGE, BAD_DATA), naming="empty")
+    missing = ["--prompt-file", tmp_path / "no.txt"]
+    refused("run", "--model", store, *missing, code=NO_INPUT, naming="no.txt")
 
 
 def test_context_limit(store):
@@ -288,17 +273,7 @@ def test_context_limit(store):
     done = refused("run", "--model", store, *ids(*full), code=USAGE, naming="512")
     assert "context" in done.stderr
     refused("run", "--model", store, *ids(*full[:9]), "--ctx-size", 8, code=USAGE, naming="context")
-    got = run_json(
-        "run",
-        "--model",
-        store,
-        *ids(*full[:9]),
-        "--ctx-size",
-        12,
-        "--max-tokens",
-        50,
-        "--ignore-eos",
-    )
+    got = generate(store, prompt_ids=full[:9], ctx_size=12, max_tokens=50, ignore_eos=True)
     assert got["finish_reason"] == "length"
     assert got["prompt_tokens"] + got["completion_tokens"] == 12
 
@@ -308,15 +283,8 @@ def test_kv_memory_is_refused_before_it_is_allocated(tmp_path):
     same model runs.
     """
     case = Case.behaving()
-    case.head_size, case.heads, case.kv_heads, case.dim, case.ffn, case.layers = (
-        64,
-        16,
-        16,
-        1024,
-        32,
-        8,
-    )
-    case.rotary, case.context, case.vocab = 64, 1 << 24, 40
+    case.head_size, case.heads, case.kv_heads, case.dim = 64, 16, 16, 1024
+    case.ffn, case.layers, case.rotary, case.context, case.vocab = 32, 8, 64, 1 << 24, 40
     case.gguf().write(tmp_path / "long.gguf")
     store = lockstep.shard(tmp_path / "long.gguf", tmp_path / "store")
     asked = ["run", "--model", store, *ids(1, 2), "--max-tokens", 2]
@@ -366,37 +334,21 @@ def interrupt(command, env=None):
         process.wait()
 
 
+def endless():
+    options = dict(prompt_ids=[504, 3575, 282], max_tokens=4000, ignore_eos=True)
+    return ["run", "--model", lockstep.smollm2(), *lockstep.flags(**options)]
+
+
 @pytest.mark.parametrize("ranks", [1, 3])
 def test_ctrl_c_ends_with_the_text_so_far(ranks):
-    command = [
-        lockstep.BINARY,
-        "run",
-        "--model",
-        lockstep.smollm2(),
-        *ids(504, 3575, 282),
-        "--max-tokens",
-        4000,
-        "--ignore-eos",
-        "--ranks",
-        ranks,
-    ]
+    command = [lockstep.BINARY, *endless(), "--ranks", ranks]
     code, text, errors = interrupt(command)
     assert code == 128 + signal.SIGINT, errors
     assert text.decode().strip(), "the text so far is gone"
 
 
 def test_ctrl_c_under_mpirun_ends_all_ranks():
-    command = [
-        *lockstep.mpirun(3),
-        lockstep.BINARY,
-        "run",
-        "--model",
-        lockstep.smollm2(),
-        *ids(504, 3575, 282),
-        "--max-tokens",
-        4000,
-        "--ignore-eos",
-    ]
+    command = [*lockstep.mpirun(3), lockstep.BINARY, *endless()]
     code, text, errors = interrupt(command, lockstep.MPI_ENV)
     assert code != 0, errors
     assert text.decode().strip(), "the text so far is gone"

@@ -45,21 +45,9 @@ def log_softmax(logits):
 def perplexity(profile, count, folder):
     """What the engine says, and its logits [windows, 511, vocabulary]."""
     dump = folder / "logits.bin"
-    got = lockstep.run_json(
-        "bench",
-        "perplexity",
-        "--model",
-        lockstep.smollm2(*profile),
-        "--text",
-        lockstep.needs_shared(TEXT),
-        "--window",
-        WINDOW,
-        "--windows",
-        count,
-        "--dump-logits",
-        dump,
-        timeout=600,
-    )
+    text, store = lockstep.needs_shared(TEXT), lockstep.smollm2(*profile)
+    options = dict(model=store, text=text, window=WINDOW, windows=count, dump_logits=dump)
+    got = lockstep.run_json("bench", "perplexity", *lockstep.flags(**options), timeout=600)
     logits = np.fromfile(dump, "<f4").reshape(count, WINDOW - 1, VOCAB)
     dump.unlink()
     return got, logits

@@ -13,15 +13,13 @@ import subprocess
 import pytest
 
 from support import identifiers, ledger_file, lockstep
-from support.lockstep import BAD_DATA, NO_INPUT, refused, run, run_json, run_ok
+from support.lockstep import BAD_DATA, NO_INPUT, generate, refused, run, run_json, run_ok
 
 PROMPTS = ([5, 6, 7], [10, 20, 30, 40], [299], [8, 8, 8, 8, 8])
 
 
-def job(store, ledger, ids, *flags):
-    return run_json(
-        "run", "--model", store, *lockstep.ids_flag(ids), "--ignore-eos", "--ledger", ledger, *flags
-    )
+def job(store, ledger, ids, **options):
+    return generate(store, prompt_ids=ids, ignore_eos=True, ledger=ledger, **options)
 
 
 @pytest.fixture(scope="module")
@@ -31,19 +29,10 @@ def ledger(small_model, tmp_path_factory):
     """
     store, _ = small_model
     directory = tmp_path_factory.mktemp("ledger") / "book"
-    runs = [
-        job(
-            store,
-            directory,
-            ids,
-            "--max-tokens",
-            6,
-            "--ranks",
-            1 + i % 3,
-            *(["--temperature", 0.8, "--seed", i] if i % 2 else []),
-        )
-        for i, ids in enumerate(PROMPTS)
-    ]
+    runs = []
+    for i, ids in enumerate(PROMPTS):
+        drawn = dict(temperature=0.8, seed=i) if i % 2 else {}
+        runs.append(job(store, directory, ids, max_tokens=6, ranks=1 + i % 3, **drawn))
     return directory, store, runs
 
 
@@ -100,9 +89,7 @@ def test_hashes_are_those_computed_by_hand(ledger):
 
 def test_result_does_not_depend_on_the_ledger_but_for_its_job(ledger):
     directory, store, runs = ledger
-    plain = run_json(
-        "run", "--model", store, *lockstep.ids_flag(PROMPTS[0]), "--ignore-eos", "--max-tokens", 6
-    )
+    plain = generate(store, prompt_ids=PROMPTS[0], ignore_eos=True, max_tokens=6)
     for key in ("token_ids", "token_digests", "output_hash", "trace_root"):
         assert plain[key] == runs[0][key]
     assert plain["result_hash"] != runs[0]["result_hash"]
@@ -232,7 +219,7 @@ def test_a_torn_last_record_is_cut_off_at_the_next_start(copied):
     path = ledger_file.path_of(directory)
     whole = path.read_bytes()
     path.write_bytes(whole[:-20])
-    job(store, directory, [1, 2, 3], "--max-tokens", 2)
+    job(store, directory, [1, 2, 3], max_tokens=2)
     run_ok("chain", "verify", directory)
     records = ledger_file.read(directory)
     assert [r["type"] for r in records][10:] == [
@@ -271,7 +258,7 @@ def test_kill_in_the_middle_leaves_an_assignment_without_a_result(small_model, t
     assert [r["type"] for r in ledger_file.read(directory)] == ["genesis", "assignment"]
     run_ok("chain", "verify", directory)
     small, _ = small_model
-    job(small, directory, [4, 5], "--max-tokens", 2)  # The book goes on.
+    job(small, directory, [4, 5], max_tokens=2)  # The book goes on.
     run_ok("chain", "verify", directory)
     kinds = [r["type"] for r in ledger_file.read(directory)]
     assert kinds[:4] == ["genesis", "assignment", "assignment", "result"]

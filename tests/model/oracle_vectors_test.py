@@ -29,26 +29,18 @@ CASES = [
 ]
 
 
-def run_vector(vector, device, *flags, store=None):
+def run_vector(vector, device, trace=None, ranks=None):
     parts = None if vector["parts"] == 9 else vector["parts"]
-    store = store or lockstep.smollm2(vector["activation_bits"], vector["kv_bits"], parts)
-    sampling = Sampling(
-        **{**vector["sampling"], "temperature": float(vector["sampling"]["temperature"])}
+    store = lockstep.smollm2(vector["activation_bits"], vector["kv_bits"], parts)
+    prompt, tokens = vector["prompt_ids"], len(vector["token_ids"])
+    options = dict(device=device, trace=trace, ranks=ranks, max_tokens=tokens, ignore_eos=True)
+    return lockstep.generate(
+        store, *sampling_of(vector).flags(), prompt_ids=prompt, timeout=600, **options
     )
-    return lockstep.run_json(
-        "run",
-        "--model",
-        store,
-        "--device",
-        device,
-        *lockstep.ids_flag(vector["prompt_ids"]),
-        *sampling.flags(),
-        "--max-tokens",
-        len(vector["token_ids"]),
-        "--ignore-eos",
-        *flags,
-        timeout=600,
-    )
+
+
+def sampling_of(vector):
+    return Sampling(**vector["sampling"])
 
 
 def assert_equal(got, vector):
@@ -63,7 +55,7 @@ def assert_equal(got, vector):
 def test_engine_equals_oracle(name, device):
     lockstep.need_device(device)
     vector = VECTORS[name]
-    got = run_vector(vector, device, "--trace", "layers" if vector["layer_digests"] else "logits")
+    got = run_vector(vector, device, trace="layers" if vector["layer_digests"] else "logits")
     if vector["layer_digests"]:
         differs = [
             i
@@ -81,20 +73,13 @@ def test_engine_equals_oracle(name, device):
 @pytest.mark.parametrize("ranks", [1, 2, 3, 9])
 def test_world_size_changes_nothing(ranks):
     vector = VECTORS["a1"]
-    assert_equal(run_vector(vector, lockstep.fast_device(), "--ranks", ranks), vector)
+    assert_equal(run_vector(vector, lockstep.fast_device(), ranks=ranks), vector)
 
 
 def test_end_token_stops_and_is_counted():
     vector = VECTORS["a1"]
     assert vector["token_ids"][-1] == 2
-    got = lockstep.run_json(
-        "run",
-        "--model",
-        lockstep.smollm2(),
-        *lockstep.ids_flag(vector["prompt_ids"]),
-        "--max-tokens",
-        20,
-    )
+    got = lockstep.generate(lockstep.smollm2(), prompt_ids=vector["prompt_ids"], max_tokens=20)
     assert got["token_ids"] == vector["token_ids"]
     assert got["trace_root"] == vector["trace_root"]
     assert got["finish_reason"] == "stop"
@@ -104,57 +89,38 @@ def test_end_token_stops_and_is_counted():
 
 def test_limit_on_the_end_token_is_a_stop():
     vector = VECTORS["a1"]
-    got = lockstep.run_json(
-        "run",
-        "--model",
-        lockstep.smollm2(),
-        *lockstep.ids_flag(vector["prompt_ids"]),
-        "--max-tokens",
-        len(vector["token_ids"]),
-    )
+    tokens = len(vector["token_ids"])
+    got = lockstep.generate(lockstep.smollm2(), prompt_ids=vector["prompt_ids"], max_tokens=tokens)
     assert got["finish_reason"] == "stop"
 
 
 def test_result_hash_is_the_one_computed_by_hand():
     """From the page's definitions: off chain, no ledger, job and prices 0."""
-    vector, store = VECTORS["b1"], lockstep.smollm2()
-    got = run_vector(vector, lockstep.fast_device())
-    sampling = Sampling(**vector["sampling"])
-    count = len(vector["token_ids"])
-    about = lockstep.run_json("inspect", store)
+    vector = VECTORS["b1"]
+    prompt, count = vector["prompt_ids"], len(vector["token_ids"])
+    model_id = lockstep.run_json("inspect", lockstep.smollm2())["model_id"]
+    sampling = identifiers.sampling_hash(sampling_of(vector), count, 8192, ignore_eos=True)
     spec = identifiers.spec_hash(
-        bytes.fromhex(about["model_id"]),
-        identifiers.sampling_hash(sampling, count, 8192, ignore_eos=True),
-        identifiers.prompt_hash(vector["prompt_ids"]),
-        len(vector["prompt_ids"]),
-        count,
+        bytes.fromhex(model_id), sampling, identifiers.prompt_hash(prompt), len(prompt), count
     )
-    expected = identifiers.result_hash(
-        identifiers.job_id(),
-        spec,
-        bytes.fromhex(vector["output_hash"]),
-        bytes.fromhex(vector["trace_root"]),
-    )
-    assert got["result_hash"] == expected.hex()
+    output, trace = (bytes.fromhex(vector[key]) for key in ("output_hash", "trace_root"))
+    expected = identifiers.result_hash(identifiers.job_id(), spec, output, trace)
+    assert run_vector(vector, lockstep.fast_device())["result_hash"] == expected.hex()
 
 
 def test_trace_of_tokens_has_no_digests():
     vector = VECTORS["a1"]
-    got = run_vector(vector, lockstep.fast_device(), "--trace", "tokens")
+    got = run_vector(vector, lockstep.fast_device(), trace="tokens")
+    expected = identifiers.trace_root(vector["prompt_ids"], vector["token_ids"], None)
     assert got["token_ids"] == vector["token_ids"]
-    assert (
-        got["trace_root"]
-        == identifiers.trace_root(vector["prompt_ids"], vector["token_ids"], None).hex()
-    )
+    assert got["trace_root"] == expected.hex()
     assert all(set(d) == {"0"} for d in got["token_digests"])
 
 
 @pytest.mark.parametrize("bits", [(16, 16), (8, 8)])
 def test_weights_root_depends_on_the_weights_alone(bits):
-    assert (
-        lockstep.run_json("inspect", lockstep.smollm2(*bits))["weights_root"]
-        == GOLDEN["weights_root"]
-    )
+    about = lockstep.run_json("inspect", lockstep.smollm2(*bits))
+    assert about["weights_root"] == GOLDEN["weights_root"]
 
 
 def test_goldens_are_the_oracles():

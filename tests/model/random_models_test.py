@@ -38,22 +38,8 @@ def test_engine_equals_oracle(seed, tmp_path):
     for ranks in range(1, case.stored_parts + 1):
         device, threads = devices[(seed + ranks) % len(devices)], 1 + draw.below(2)
         chunk = case.chunk if ranks == 1 else draw.choice([1, 7, 16, 64, 512])
-        got = lockstep.run_json(
-            "run",
-            "--model",
-            store,
-            *case.run_flags(),
-            "--trace",
-            "layers",
-            "--ranks",
-            ranks,
-            "--device",
-            device,
-            "--threads",
-            threads,
-            "--chunk",
-            chunk,
-        )
+        options = dict(ranks=ranks, device=device, threads=threads, chunk=chunk, trace="layers")
+        got = lockstep.generate(store, *case.run_flags(), **options)
         where = f"seed {seed}: {ranks} ranks of {case.stored_parts} parts, {device}, "
         where += f"threads {threads}, chunk {chunk}"
         for key in COMPARED:

@@ -34,21 +34,8 @@ def store_of(checkpoint, pieces, scores, folder):
     return lockstep.shard(folder / "stories.gguf", folder / "store")
 
 
-def engine(store, count, *prompt, device="auto"):
-    return lockstep.run_json(
-        "run", "--model", store, *prompt, "--max-tokens", count, "--device", device
-    )
-
-
-def test_story_from_bos(model):
-    checkpoint, pieces, _, store = model
-    expected = greedy(stories.rounded_weights(checkpoint), [stories.BOS], 100)
-    assert stories.decode(pieces, expected).startswith(
-        STORY
-    )  # The reference itself tells the known story.
-    got = engine(store, 100, "--prompt-ids", stories.BOS)
-    assert got["token_ids"] == expected
-    assert got["text"].removeprefix(" ") == stories.decode(pieces, expected)
+def engine(store, count, **options):
+    return lockstep.generate(store, max_tokens=count, **options)
 
 
 @pytest.mark.parametrize("device", lockstep.CPU_DEVICES)
@@ -58,10 +45,10 @@ def test_story_from_text(model, prompt, device):
     checkpoint, pieces, scores, store = model
     ids = stories.encode(pieces, scores, prompt)
     expected = greedy(stories.rounded_weights(checkpoint), ids, 60)
-    assert engine(store, 60, *lockstep.ids_flag(ids), device=device)["token_ids"] == expected
+    assert engine(store, 60, prompt_ids=ids, device=device)["token_ids"] == expected
     # Through the program's own SentencePiece tokenizer, BOS and leading space added as the file
     # asks.
-    assert engine(store, 60, "--prompt", prompt, device=device)["token_ids"] == expected
+    assert engine(store, 60, prompt=prompt, device=device)["token_ids"] == expected
 
 
 def test_zeroing_one_layer_changes_the_story(model, tmp_path):
@@ -70,6 +57,6 @@ def test_zeroing_one_layer_changes_the_story(model, tmp_path):
     for name in ("attn_output", "ffn_down"):
         broken.arrays[name][2] = 0
     expected = greedy(stories.rounded_weights(broken), [stories.BOS], 100)
-    got = engine(store_of(broken, pieces, scores, tmp_path), 100, "--prompt-ids", stories.BOS)
+    got = engine(store_of(broken, pieces, scores, tmp_path), 100, prompt_ids=[stories.BOS])
     assert got["token_ids"] == expected
-    assert got["token_ids"] != engine(store, 100, "--prompt-ids", stories.BOS)["token_ids"]
+    assert got["token_ids"] != engine(store, 100, prompt_ids=[stories.BOS])["token_ids"]

@@ -81,6 +81,24 @@ def run_json(*args, **options):
     return json.loads(run_ok(*args, "--json", **options).stdout)
 
 
+def flags(**options):
+    """`max_tokens=8, ignore_eos=True, ids=[1, 2]` as a command line; None leaves a flag out."""
+    out = []
+    for name, value in options.items():
+        if value is None or value is False:
+            continue
+        out.append("--" + name.replace("_", "-"))
+        if value is not True:
+            out.append(",".join(map(str, value)) if isinstance(value, (list, tuple)) else value)
+    return out
+
+
+def generate(store, *more, launcher=(), env=None, timeout=300, **options):
+    """What `lockstep run --json` prints; options as of flags()."""
+    command = ["run", "--model", store, *flags(**options), *more]
+    return run_json(*command, launcher=launcher, env=env, timeout=timeout)
+
+
 def refused(*args, code, naming=(), **options):
     """Runs what must be refused: with one of the exit codes, nothing on standard output, and a
     message naming things.
@@ -94,10 +112,6 @@ def refused(*args, code, naming=(), **options):
         assert name in done.stderr, f"no {name!r} in: {done.stderr[-2000:]}"
     assert done.stderr.strip(), f"refused without a word: {done.args}"
     return done
-
-
-def ids_flag(ids):
-    return ["--prompt-ids", ",".join(map(str, ids))]
 
 
 def mpirun(ranks, *more):
