@@ -12,6 +12,8 @@ target_compile_options(lockstep_compiler INTERFACE -Wall -Wextra -Wpedantic -Wco
                                                    -Werror -ffp-contract=off)
 # GCC 12 reports `"text" + std::string` as an overlapping copy (its bug 105651).
 target_compile_options(lockstep_compiler INTERFACE $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>)
+# Clang counts changes of sign to -Wconversion, GCC does not; one set of rules for both.
+target_compile_options(lockstep_compiler INTERFACE $<$<CXX_COMPILER_ID:Clang>:-Wno-sign-conversion>)
 target_link_libraries(lockstep_compiler INTERFACE Threads::Threads)
 
 if(LOCKSTEP_SANITIZE)

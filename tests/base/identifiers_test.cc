@@ -121,8 +121,10 @@ TEST(TraceRoot, EqualsTheOracleForEveryOfItsVectors) {
   ASSERT_FALSE(oracle["vectors"].empty());
   for (const Json& vector : oracle["vectors"]) {
     const auto tokens = vector["token_ids"].get<std::vector<std::uint32_t>>();
-    EXPECT_EQ(trace_root(steps_of(vector)).hex(), vector["trace_root"]) << vector["name"];
-    EXPECT_EQ(output_hash(tokens, FinishReason::kLength).hex(), vector["output_hash_if_length"])
+    EXPECT_EQ(trace_root(steps_of(vector)).hex(), vector["trace_root"].get<std::string>())
+        << vector["name"];
+    EXPECT_EQ(output_hash(tokens, FinishReason::kLength).hex(),
+              vector["output_hash_if_length"].get<std::string>())
         << vector["name"];
   }
 }
