@@ -1,5 +1,5 @@
-// Renders chat templates for the differential tests: one JSON object {"template", "variables"} a line on
-// stdin, one {"text"} or {"error"} a line on stdout.
+// Renders chat templates for the differential tests: one JSON object {"template", "variables"} a
+// line on stdin, one {"text"} or {"error"} a line on stdout.
 #include <iostream>
 #include <string>
 
