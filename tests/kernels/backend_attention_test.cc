@@ -41,7 +41,7 @@ class BackendAttention : public testing::TestWithParam<std::tuple<const Backend*
 };
 
 TEST_P(BackendAttention, EqualsReference) {
-  for (int i = 0; i < 60; ++i) {
+  for (int i = 0; i < num_cases(60); ++i) {
     SplitMix random(static_cast<std::uint64_t>(i));
     const Shape shape = random_shape(random);
     const int tokens = shape.position + 1;

@@ -43,7 +43,7 @@ class BackendOperation : public testing::TestWithParam<const Backend*> {
 };
 
 TEST_P(BackendOperation, EmbedEqualsReference) {
-  for (int i = 0; i < 100; ++i) {
+  for (int i = 0; i < num_cases(100); ++i) {
     SplitMix random(static_cast<std::uint64_t>(i));
     const auto format = static_cast<WeightFormat>(i % 3);
     const int k = random.between(1, 300);
@@ -59,7 +59,7 @@ TEST_P(BackendOperation, EmbedEqualsReference) {
 }
 
 TEST_P(BackendOperation, RmsNormEqualsReference) {
-  for (int i = 0; i < 200; ++i) {
+  for (int i = 0; i < num_cases(200); ++i) {
     SplitMix random(static_cast<std::uint64_t>(i));
     const int dim = random.between(1, i % 4 == 0 ? 3000 : 200);
     const std::vector<float> x = activations(random, 3 * dim);
@@ -73,7 +73,7 @@ TEST_P(BackendOperation, RmsNormEqualsReference) {
 }
 
 TEST_P(BackendOperation, QuantizeEqualsReference) {
-  for (int i = 0; i < 400; ++i) {
+  for (int i = 0; i < num_cases(400); ++i) {
     SplitMix random(static_cast<std::uint64_t>(i));
     const int bits = i % 2 == 0 ? 16 : 8;
     const int k = random.between(1, i % 4 == 0 ? 3000 : 200);
@@ -110,7 +110,7 @@ TEST_P(BackendOperation, QuantizeRefusesNonFiniteValuesAnywhere) {
 }
 
 TEST_P(BackendOperation, RopeEqualsReference) {
-  for (int i = 0; i < 200; ++i) {
+  for (int i = 0; i < num_cases(200); ++i) {
     SplitMix random(static_cast<std::uint64_t>(i));
     const int head_size = random.between(2, 130);
     const int rotary = random.between(1, head_size / 2) * 2;
@@ -131,7 +131,7 @@ TEST_P(BackendOperation, RopeEqualsReference) {
 }
 
 TEST_P(BackendOperation, SwigluEqualsReference) {
-  for (int i = 0; i < 200; ++i) {
+  for (int i = 0; i < num_cases(200); ++i) {
     SplitMix random(static_cast<std::uint64_t>(i));
     const int width = 16 * random.between(1, 12);
     const bool alternating = i % 2 == 0;
@@ -159,7 +159,7 @@ TEST_P(BackendOperation, SwigluEqualsReference) {
 }
 
 TEST_P(BackendOperation, AddEqualsReference) {
-  for (int i = 0; i < 100; ++i) {
+  for (int i = 0; i < num_cases(100); ++i) {
     SplitMix random(static_cast<std::uint64_t>(i));
     const int dim = random.between(1, 200);
     std::vector<float> expected = activations(random, 3 * dim);

@@ -1,5 +1,6 @@
 #include "tests/kernels/kernel_support.h"
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstring>
@@ -211,6 +212,11 @@ std::string first_difference(std::span<const float> expected, std::span<const fl
     return text.str();
   }
   return {};
+}
+
+int num_cases(int unit) {
+  const char* scale = std::getenv("LOCKSTEP_TEST_SCALE");
+  return unit * (scale == nullptr ? 1 : std::max(1, std::atoi(scale)));
 }
 
 std::vector<const Backend*> fast_backends() {

@@ -96,6 +96,10 @@ std::uint64_t fnv1a(std::span<const std::uint8_t> bytes);
 // Where two results first differ, in words; empty when they do not.
 std::string first_difference(std::span<const float> expected, std::span<const float> actual);
 
+// How many random cases a test tries: `unit`, times the environment's LOCKSTEP_TEST_SCALE in a long
+// run.
+int num_cases(int unit);
+
 // All devices but the reference.
 std::vector<const Backend*> fast_backends();
 const Backend& reference_backend();
