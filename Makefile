@@ -4,6 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .ONESHELL:
+.NOTPARALLEL:
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 
 PROMPT ?= What is the capital of France?
@@ -45,7 +46,7 @@ run-packages:
 
 build: run-packages
 	@if [ ! -f build/release/build.ninja ]; then cmake --preset run; fi
-	cmake --build build/release --target lockstep --parallel $(JOBS)
+	cmake --build build/release --target lockstep --parallel $(JOBS) -- --quiet
 
 build/venv/bin/python: | run-packages
 	@/usr/bin/python3 -m venv build/venv
@@ -64,7 +65,9 @@ model: build $(GGUF)
 run: model
 	@rerun=1
 	if [ ! -e $(LEDGER) ]; then rerun=all; fi
-	mpirun -n "$(RANKS)" --oversubscribe --mca btl self,vader $(LOCKSTEP) run --model $(STORE) --chat "$$CHAT_PROMPT" \
+	# --bind-to none: the ranks share the processors out among themselves.
+	mpirun -n "$(RANKS)" --oversubscribe --bind-to none --mca btl self,vader \
+	  $(LOCKSTEP) run --model $(STORE) --chat "$$CHAT_PROMPT" \
 	  --max-tokens "$(TOKENS)" --ledger $(LEDGER) $(if $(THREADS),--threads "$(THREADS)")
 	$(LOCKSTEP) chain verify $(LEDGER) --rerun $$rerun --model $(STORE)
 
