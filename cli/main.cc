@@ -6,6 +6,7 @@ int main(int argc, char** argv) {
   const auto root = lockstep::make_root(context);
   lockstep::add_shard_command(*root, context);
   lockstep::add_inspect_command(*root, context);
+  lockstep::add_run_command(*root, context);
   lockstep::add_doctor_command(*root, context);
   return lockstep::run_application(*root, context, argc, argv);
 }

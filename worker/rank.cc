@@ -4,6 +4,7 @@
 
 #include "base/checked.h"
 #include "base/thread_pool.h"
+#include "worker/kv_cache.h"
 
 namespace lockstep {
 namespace {
