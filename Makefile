@@ -46,7 +46,7 @@ run-packages:
 
 build: run-packages
 	@if [ ! -f build/release/build.ninja ]; then cmake --preset run; fi
-	cmake --build build/release --target lockstep --parallel $(JOBS) -- --quiet
+	cmake --build build/release --target lockstep --parallel $(JOBS)
 
 build/venv/bin/python: | run-packages
 	@/usr/bin/python3 -m venv build/venv
