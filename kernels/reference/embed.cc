@@ -16,7 +16,7 @@ void embed(const EmbedArgs& args) {
       decode_group(table.format,
                    panel + static_cast<std::size_t>(g) * p16_group_bytes(table.format), &group);
       for (int i = 0; i < kGroupSize && g * kGroupSize + i < table.k; ++i) {
-        const float q = group.codes[row][i];
+        const float q = group.code(row, i);
         output[g * kGroupSize + i] = table.format == WeightFormat::kQ4_1
                                          ? __builtin_fmaf(q, group.d[row], group.m[row])
                                          : group.d[row] * q;

@@ -31,7 +31,7 @@ InputGroup input_group(const Activations& input, int t, int g) {
 void accumulate(const PanelGroup& weight, const InputGroup& input, bool asymmetric, float* acc) {
   for (int row = 0; row < kPanelRows; ++row) {
     std::int32_t isum = 0;
-    for (int i = 0; i < kGroupSize; ++i) isum += input.codes[i] * weight.codes[row][i];
+    for (int i = 0; i < kGroupSize; ++i) isum += input.codes[i] * weight.code(row, i);
     acc[row] = __builtin_fmaf(static_cast<float>(isum), weight.d[row] * input.scale, acc[row]);
     if (asymmetric) {
       acc[row] =

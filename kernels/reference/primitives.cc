@@ -19,17 +19,6 @@ std::uint16_t read_half(const std::uint8_t* bytes) {
   return static_cast<std::uint16_t>(bytes[0] | (bytes[1] << 8));
 }
 
-int code_at(WeightFormat format, const std::uint8_t* codes, int row, int k) {
-  if (format == WeightFormat::kQ8_0) {
-    const int byte = codes[kCodeBlockBytes * (k / 4) + 4 * row + k % 4];
-    return byte - 128;  // The sign bit is flipped: 0x80 is zero.
-  }
-  const int half = k % 16;
-  const int byte = codes[kCodeBlockBytes * (half / 4) + 4 * row + half % 4];
-  const int nibble = k < 16 ? byte & 15 : byte >> 4;
-  return format == WeightFormat::kQ4_0 ? nibble - 8 : nibble;
-}
-
 }  // namespace
 
 float half_value(std::uint16_t bits) {
@@ -94,14 +83,27 @@ void rotate(float* v, int n) {
 }
 
 void decode_group(WeightFormat format, const std::uint8_t* bytes, PanelGroup* group) {
-  const std::uint8_t* codes = bytes + p16_codes_offset(format);
   for (int row = 0; row < kPanelRows; ++row) {
     group->d[row] = half_value(read_half(bytes + 2 * row));
     group->m[row] = format == WeightFormat::kQ4_1
                         ? half_value(read_half(bytes + 2 * kPanelRows + 2 * row))
                         : 0.0f;
-    for (int k = 0; k < kGroupSize; ++k) {
-      group->codes[row][k] = static_cast<std::int16_t>(code_at(format, codes, row, k));
+  }
+  const std::uint8_t* codes = bytes + p16_codes_offset(format);
+  if (format == WeightFormat::kQ8_0) {  // The sign bit is flipped: 0x80 is zero.
+    for (int j = 0; j < 8; ++j) {
+      for (int i = 0; i < kCodeBlockBytes; ++i) {
+        group->codes[j][i] = static_cast<std::int16_t>(codes[kCodeBlockBytes * j + i] - 128);
+      }
+    }
+    return;
+  }
+  const int offset = format == WeightFormat::kQ4_0 ? 8 : 0;
+  for (int j = 0; j < 4; ++j) {
+    for (int i = 0; i < kCodeBlockBytes; ++i) {
+      const int byte = codes[kCodeBlockBytes * j + i];
+      group->codes[j][i] = static_cast<std::int16_t>((byte & 15) - offset);
+      group->codes[j + 4][i] = static_cast<std::int16_t>((byte >> 4) - offset);
     }
   }
 }

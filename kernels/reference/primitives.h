@@ -32,11 +32,14 @@ int rotation_block(int n);
 // The unnormalized Walsh-Hadamard transform of each block of rotation_block(n) values, in place.
 void rotate(float* v, int n);
 
-// One group of one panel, decoded from layout p16. Codes have the format's offset subtracted.
+// One group of one panel, decoded from layout p16. Codes have the format's offset subtracted, and
+// lie as they are stored: in blocks of four along K.
 struct PanelGroup {
   float d[kPanelRows];
   float m[kPanelRows];  // 0 for symmetric formats.
-  std::int16_t codes[kPanelRows][kGroupSize];
+  std::int16_t codes[kGroupSize / 4][4 * kPanelRows];
+
+  std::int16_t code(int row, int k) const { return codes[k / 4][4 * row + k % 4]; }
 };
 void decode_group(WeightFormat format, const std::uint8_t* bytes, PanelGroup* group);
 
