@@ -40,15 +40,26 @@ void find_block(const AttentionArgs& args, int kv_head, int begin, CacheBlock<Co
   const KvCacheView& cache = args.cache;
   const int left = args.position + 1 - begin;
   block->count = left < kAttentionBlock ? left : kAttentionBlock;
-  for (int i = 0; i < kAttentionBlock; ++i) {
-    const int position = begin + (i < block->count ? i : block->count - 1);
+  for (int i = 0; i < kAttentionBlock; i += kKvBlockTokens) {
+    const int in_use = block->count - i;  // Positions of this KV block, if at most 16.
+    const int position = begin + (in_use > 0 ? i : block->count - 1);
     const std::ptrdiff_t kv_block = args.block_table[position / kKvBlockTokens];
-    const std::ptrdiff_t row =
-        (kv_block * cache.num_kv_heads + kv_head) * kKvBlockTokens + position % kKvBlockTokens;
-    block->keys[i] = static_cast<const Code*>(cache.keys) + row * cache.head_size;
-    block->values[i] = static_cast<const Code*>(cache.values) + row * cache.head_size;
-    block->key_scales[i] = i < block->count ? cache.key_scales[row] : 0.0f;
-    block->value_scales[i] = i < block->count ? cache.value_scales[row] : 0.0f;
+    const std::ptrdiff_t row = (kv_block * cache.num_kv_heads + kv_head) * kKvBlockTokens;
+    const std::ptrdiff_t first = row * cache.head_size;
+    const int last = in_use > 0 ? in_use - 1 : position % kKvBlockTokens;
+    for (int slot = 0; slot < kKvBlockTokens; ++slot) {
+      const std::ptrdiff_t code =
+          first + static_cast<std::ptrdiff_t>(slot < last ? slot : last) * cache.head_size;
+      block->keys[i + slot] = static_cast<const Code*>(cache.keys) + code;
+      block->values[i + slot] = static_cast<const Code*>(cache.values) + code;
+    }
+    for (int slot = 0; slot < kKvBlockTokens; slot += kWidth) {
+      const __m256i valid = first_lanes(in_use - slot);
+      _mm256_store_ps(block->key_scales + i + slot,
+                      _mm256_maskload_ps(cache.key_scales + row + slot, valid));
+      _mm256_store_ps(block->value_scales + i + slot,
+                      _mm256_maskload_ps(cache.value_scales + row + slot, valid));
+    }
   }
 }
 
@@ -69,6 +80,7 @@ __m256i dot_keys(const std::int16_t* query, const Code* const* keys, int head_si
 #pragma GCC unroll 8
     for (int i = 0; i < 8; ++i) {
       sums[i] = _mm256_add_epi32(sums[i], _mm256_madd_epi16(q, load_codes(keys[i] + d)));
+      keep_order(sums[i]);
     }
   }
   const __m256i a =
@@ -123,8 +135,10 @@ void dot_values(const CacheBlock<Code>& block, const std::int16_t* codes, int fi
       const __m256i b = load_codes(block.values[i + 1] + first + kCodes * j);
       sums[j][0] =
           _mm256_add_epi32(sums[j][0], _mm256_madd_epi16(_mm256_unpacklo_epi16(a, b), pair));
+      keep_order(sums[j][0]);
       sums[j][1] =
           _mm256_add_epi32(sums[j][1], _mm256_madd_epi16(_mm256_unpackhi_epi16(a, b), pair));
+      keep_order(sums[j][1]);
     }
   }
 #pragma GCC unroll 4

@@ -23,10 +23,6 @@ __m256 load_halves(const std::uint8_t* halves) {
   return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(halves)));
 }
 
-// Fixes where a sum is computed: GCC 12 would compute all products of a group before adding them,
-// more than there are registers for.
-inline __attribute__((always_inline)) void keep_order(__m256i& sum) { asm("" : "+x"(sum)); }
-
 // The activations of some consecutive tokens, as the inner loops read them.
 struct InputTile {
   const std::int8_t* hi;  // Of the first token; null with 8 bits.

@@ -17,6 +17,10 @@ static inline __m256i broadcast_word(const void* four_bytes) {
   return _mm256_set1_epi32(word);
 }
 
+// Fixes where a sum is computed: GCC 12 would compute all products first, more than there are
+// registers for.
+static inline __attribute__((always_inline)) void keep_order(__m256i& sum) { asm("" : "+x"(sum)); }
+
 // A mask of the first `count` lanes.
 static inline __m256i first_lanes(int count) {
   return _mm256_cmpgt_epi32(_mm256_set1_epi32(count), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));

@@ -10,7 +10,7 @@ import pytest
 TEST = pathlib.Path(os.environ["LOCKSTEP_BUILD_DIR"]) / "release/tests/kernels_test"
 # Functions that may use more than the baseline: those of a folder with flags of its own.
 OWN_FLAGS = re.compile(r"kernels::(reference|avx2|avx512vnni)::|kernels::(\(anonymous namespace\)::)?canonical_exp"
-                       r"|BackendLinear|emulated")
+                       r"")
 
 
 @pytest.fixture(scope="module")
