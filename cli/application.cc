@@ -19,7 +19,6 @@ namespace {
 
 constexpr int kConfigurationStatus = 78;  // sysexits EX_CONFIG: a job that Slurm should hold.
 constexpr int kUsageStatus = 64;
-constexpr int kSchemaVersion = 1;  // Of manifest and HDF5 files.
 
 std::string build_type() {
 #ifdef NDEBUG
@@ -131,7 +130,7 @@ void add_global_options(CLI::App& root) {
 std::string version_text() {
   return std::string("lockstep ") + kProgramVersion + "\nnumerics version " +
          std::to_string(kNumericsVersion) + "\nstore schema version " +
-         std::to_string(kSchemaVersion) + "\nbuild type " + build_type() + "\ncompiler " +
+         std::to_string(kStoreSchemaVersion) + "\nbuild type " + build_type() + "\ncompiler " +
 #ifdef __clang__
          __VERSION__;
 #else
@@ -166,6 +165,7 @@ CLI::Option* add_json_flag(CLI::App& command, CommandContext& context) {
 
 void set_action(CLI::App& command, CommandContext& context, std::function<Result<int>()> action) {
   command.callback([&command, &context, action = std::move(action)] {
+    if (!command.get_subcommands().empty()) return;  // Its subcommand was asked for, not itself.
     context.command = full_name(command);
     context.action = action;
   });

@@ -40,8 +40,9 @@ struct CommandHelp {
       "0 done; 64 wrong usage; 65 bad data; 69 unavailable; 70 a bug; 74 I/O; 75 try again.";
 };
 
-// Adds a subcommand with our help layout. `parent` may be a subcommand itself ("chain"). The
-// reference is good as long as `parent`.
+// Adds a subcommand with our help layout. `parent` may be a subcommand itself ("chain"); one that
+// also acts alone says parent.require_subcommand(0, 1) afterwards. The reference is good as long as
+// `parent`.
 CLI::App& add_command(CLI::App& parent, const std::string& name, CommandHelp help);
 
 // `--json`, the same in every subcommand.

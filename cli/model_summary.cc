@@ -230,6 +230,8 @@ OrderedJson model_json(const std::string& directory, const Manifest& manifest) {
   json["architecture"] = architecture_json(manifest.config);
   json["profile"] = {{"activation_bits", manifest.config.activation_bits},
                      {"kv_bits", manifest.config.kv_bits}};
+  json["activation_bits"] = manifest.config.activation_bits;
+  json["kv_bits"] = manifest.config.kv_bits;
   json["numerics_version"] = kNumericsVersion;
   json["bytes"] = store_bytes(manifest);
   json["formats"] = OrderedJson::object();

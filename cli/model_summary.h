@@ -39,8 +39,8 @@ std::string files_text(const Manifest& manifest);
 std::string ranks_text(const std::vector<RankShare>& shares);
 
 // Keys: directory, model_id, weights_root, config_hash, tokenizer_hash, template_hash,
-// manifest_hash, source, architecture, profile, numerics_version, bytes, formats, parts, files.
-// Ranges are [begin, end).
+// manifest_hash, source, architecture, profile, activation_bits, kv_bits, numerics_version, bytes,
+// formats, parts, files. Ranges are [begin, end).
 OrderedJson model_json(const std::string& directory, const Manifest& manifest);
 OrderedJson ranks_json(const std::vector<RankShare>& shares);
 

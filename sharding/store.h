@@ -20,6 +20,7 @@
 namespace lockstep {
 
 inline constexpr int kNumericsVersion = 1;
+inline constexpr int kStoreSchemaVersion = 1;  // Of manifest and HDF5 files.
 inline constexpr std::uint64_t kLeafBytes = 1 << 20;
 
 // One kind of dataset. Matrices are `p16`, norms `rows` (f32); row order within a part is given

@@ -14,7 +14,6 @@
 namespace lockstep {
 
 inline constexpr const char* kStoreSchema = "lockstep.store";
-inline constexpr int kStoreSchemaVersion = 1;
 inline constexpr std::uint64_t kDatasetAlignment = 4096;
 inline constexpr std::uint64_t kPartAlignment = 2 << 20;  // Of the first dataset of a part.
 

@@ -51,6 +51,8 @@ Outcome run(std::vector<const char*> arguments, const std::function<Result<int>(
   CLI::App& chain = add_command(*root, "chain", {.summary = "chains.", .usages = {}});
   CLI::App& verify = add_command(chain, "verify", {.summary = "verifies.", .usages = {}});
   set_action(verify, context, [] { return 3; });
+  chain.require_subcommand(0, 1);
+  set_action(chain, context, [] { return 4; });
   arguments.insert(arguments.begin(), "lockstep");
   testing::internal::CaptureStdout();
   testing::internal::CaptureStderr();
@@ -94,6 +96,7 @@ class ConfigFile {
 
 TEST(RunApplication, GivesTheActionsStatus) {
   EXPECT_EQ(run({"chain", "verify"}).status, 3);
+  EXPECT_EQ(run({"chain"}).status, 4);
   const Outcome outcome = run({"work", "in", "--threads", "2"});
   EXPECT_EQ(outcome.status, 0);
   EXPECT_EQ(outcome.out, "in 2 0 \n");
@@ -131,7 +134,7 @@ TEST(RunApplication, SaysWhatIsWrongWithACommandLine) {
       {{}, "lockstep: expected a subcommand: work, chain\n"},
       {{"wrok"}, "lockstep: no subcommand \"wrok\"; did you mean work?\n"},
       {{"bench"}, "lockstep: no subcommand \"bench\"; there are: work, chain\n"},
-      {{"chain"}, "lockstep chain: expected a subcommand: verify\n"},
+      {{"chain", "prove"}, "lockstep chain: no subcommand \"prove\"; there are: verify\n"},
       {{"work"}, "lockstep work: IN is required\n"},
       {{"work", "in", "more"}, "lockstep work: unexpected argument \"more\"\n"},
       {{"work", "in", "--thread", "2"},

@@ -63,6 +63,7 @@ TEST(ProgressLine, FitsTheTerminal) {
 
 TEST(ProgressLine, IsFullAtTheEnd) {
   EXPECT_EQ(progress_line(100, 100, 0, 40), "[================]  100 B / 100 B  100%");
+  EXPECT_EQ(progress_line(200, 100, 1, 80), progress_line(100, 100, 1, 80));
   EXPECT_NE(progress_line(0, 0, 0, 80).find("100%"), std::string::npos);
 }
 
@@ -70,6 +71,8 @@ TEST(Closest, FindsSlipsOfTheFinger) {
   const std::vector<std::string> names = {"--ranks", "--threads", "--max-tokens"};
   EXPECT_EQ(closest("--rnaks", names), "--ranks");
   EXPECT_EQ(closest("--thread", names), "--threads");
+  EXPECT_EQ(closest("--rrankss", names), "--ranks");
+  EXPECT_EQ(closest("--rns", names), "--ranks");
   EXPECT_EQ(closest("--max", names), "--max-tokens");
   EXPECT_EQ(closest("--weights", names), "");
   EXPECT_EQ(closest("-x", names), "");
