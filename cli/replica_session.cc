@@ -28,11 +28,10 @@ int available_cores() {
   return std::max(1, CPU_COUNT(&mask));
 }
 
-void add_replica_options(CLI::App& command, ReplicaOptions& options) {
+void add_replica_options(CLI::App& command, ReplicaOptions& options, bool with_threads) {
   const std::string group = "Parallelism";
   add_text(command, "--model", options.model, "A store made by `lockstep shard`.")
-      ->type_name("DIR")
-      ->required();
+      ->type_name("DIR");
   add_integer(command, "--ranks", options.ranks, {1, kMaxRanks},
               "Ranks that share the model, 1 to its number of parts. [1, or MPI's]")
       ->group(group);
@@ -40,9 +39,11 @@ void add_replica_options(CLI::App& command, ReplicaOptions& options) {
            "Share of each rank; uneven is fine. [equal]")
       ->type_name("W,W,...")
       ->group(group);
-  add_integer(command, "--threads", options.threads, {1, 1024},
-              "Compute threads per rank. [cores of the affinity mask / ranks on this node]")
-      ->group(group);
+  if (with_threads) {
+    add_integer(command, "--threads", options.threads, {1, 1024},
+                "Compute threads per rank. [cores of the affinity mask / ranks on this node]")
+        ->group(group);
+  }
   add_text(command, "--device", options.device,
            "auto, cpu, cpu:reference, cpu:avx2 or cpu:avx512vnni.")
       ->type_name("NAME")
@@ -59,6 +60,9 @@ void add_replica_options(CLI::App& command, ReplicaOptions& options) {
 }
 
 Result<std::unique_ptr<ReplicaSession>> ReplicaSession::open(const ReplicaOptions& options) {
+  if (options.model.empty()) {
+    return Error{ErrorCode::kInvalidArgument, "--model: expected a store made by `lockstep shard`"};
+  }
   std::unique_ptr<ReplicaSession> session(new ReplicaSession);
   ReplicaConfig& config = session->config_;
   config.weights = options.weights;
@@ -99,8 +103,12 @@ Result<std::unique_ptr<ReplicaSession>> ReplicaSession::open(const ReplicaOption
   return session;
 }
 
-ReplicaSession::~ReplicaSession() {
+ReplicaSession::~ReplicaSession() { unload(); }
+
+void ReplicaSession::unload() {
   if (mpi_rank_ != nullptr && leads()) (void)mpi_rank_->lead_stop();
+  mpi_rank_.reset();
+  local_.reset();
 }
 
 bool ReplicaSession::leads() const { return group_ == nullptr || group_->rank() == 0; }
@@ -112,6 +120,7 @@ Status ReplicaSession::load(const Status& ready, int num_sequences) {
                                     : static_cast<std::uint32_t>(model.context_length);
   config_.num_blocks =
       num_sequences * static_cast<int>(ceil_div<std::uint32_t>(context, kBlockTokens));
+  unload();
   if (group_ == nullptr) {
     if (!ready.ok()) return ready;
     LOCKSTEP_TRY_ASSIGN(local_, LocalReplica::start(store_, config_, world_size_), "load");

@@ -25,10 +25,11 @@ struct ReplicaOptions {
   std::string transport = "auto";
 };
 
-// --ranks, --weights, --threads, --device, --ctx-size, --chunk, --transport; and --model, required.
-void add_replica_options(CLI::App& command, ReplicaOptions& options);
+// --model, --ranks, --weights, --device, --ctx-size, --chunk, --transport, and --threads unless the subcommand has its
+// own.
+void add_replica_options(CLI::App& command, ReplicaOptions& options, bool with_threads = true);
 
-// "0,1" and the like are not needed: threads go where the affinity mask lets them.
+// Processors of this process's affinity mask.
 int available_cores();
 
 class ReplicaSession {
@@ -44,7 +45,12 @@ class ReplicaSession {
   int world_size() const { return world_size_; }
   const Store& store() const { return store_; }
 
-  // Loads the model on all ranks. `ready`: whether the leader got so far that it is worth it; its
+  // Compute threads per rank at the next load().
+  void set_threads(int threads) { config_.threads = threads; }
+  // Whether prompts may take keys and values from earlier ones, from the next load() on. Default true.
+  void set_reuse_prefixes(bool reuse) { config_.reuse_prefixes = reuse; }
+
+  // Loads the model on all ranks; what was loaded before is given up. `ready`: whether the leader got so far that it is worth it; its
   // error becomes everyone's. `num_sequences`: sequences of the whole context that the KV cache
   // holds at once.
   Status load(const Status& ready, int num_sequences = 1);
@@ -54,6 +60,9 @@ class ReplicaSession {
 
   // On rank 0, after load().
   Rank& rank();
+
+  // On rank 0: lets the followers return and gives the model up; another load() may follow on all ranks.
+  void unload();
 
  private:
   ReplicaSession() = default;

@@ -26,7 +26,7 @@ Status Scheduler::add(SequenceId id, std::vector<std::uint32_t> prompt, std::uin
     return Error{ErrorCode::kInvalidArgument, "the sequence id is in use"};
   }
   const auto prompt_tokens = narrow<std::uint32_t>(prompt.size());
-  max_tokens = std::max(max_tokens, prompt_tokens + 1);
+  max_tokens = std::max(max_tokens, prompt_tokens + (score_prompt ? 0 : 1));
   const std::uint32_t needed = ceil_div<std::uint32_t>(max_tokens, kBlockTokens);
   if (needed > static_cast<std::uint32_t>(pool_.num_blocks())) {
     return Error{ErrorCode::kExhausted,
