@@ -44,6 +44,14 @@ TEST(CanonicalExp, EqualsGoldenValues) {
   expect_golden("exp", results);
 }
 
+TEST(CanonicalExp, EqualsGoldenValuesOnAGrid) {
+  std::vector<float> results;
+  for (int i = 0; i < 400000; ++i) {
+    results.push_back(canonical_exp(-112.0f + static_cast<float>(i) * 0x1p-11f));
+  }
+  expect_golden("exp grid", results);
+}
+
 TEST(ReferenceRmsNorm, EqualsGoldenValues) {
   for (const int dim : {1, 63, 64, 65, 576, 1000}) {
     SplitMix random(static_cast<std::uint64_t>(dim));

@@ -13,6 +13,7 @@ struct Golden {
 
 inline constexpr Golden kGoldens[] = {
     {"exp", 0xf7b03d483f26dcbd, {0x00000000, 0x00000000, 0x00000000, 0x00000000}},
+    {"exp grid", 0x6ac557b9b47d8e45, {0x00000000, 0x00000000, 0x00000000, 0x00000000}},
     {"rms_norm 1", 0xf69b80e5e15d6585, {0xbe63a5e4, 0xbe63e7a0, 0xbe63e79e, 0x00000000}},
     {"rms_norm 63", 0x072ab2e5b5b82578, {0x3b4cfe83, 0x3ec7b806, 0xbf170abf, 0xb9c5f6bc}},
     {"rms_norm 64", 0x715cb800aa1b182f, {0x3ee2ab4d, 0xbce4e6dd, 0xbd8e59cf, 0xbed7862f}},

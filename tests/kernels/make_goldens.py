@@ -70,6 +70,7 @@ def matrix(random, name, rows, k, segment_groups):
 def exps():
     x = np.array([F(-112) + F(i) * F(0.0625) + SplitMix(i).value() * F(2.0**-8) for i in range(3300)], F)
     emit("exp", oracle.exp(x))
+    emit("exp grid", oracle.exp(F(-112) + np.arange(0, 400000, dtype=F) * F(2.0**-11)))
 
 
 def norms():
