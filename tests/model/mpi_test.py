@@ -29,8 +29,8 @@ def threads():
     return generate(lockstep.smollm2(), ranks=1, **OPTIONS)
 
 
-def by_mpi(ranks, **options):
-    return generate(lockstep.smollm2(), launcher=mpirun(ranks), env=MPI_ENV, **options)
+def by_mpi(processes, **options):
+    return generate(lockstep.smollm2(), launcher=mpirun(processes), env=MPI_ENV, **options)
 
 
 @pytest.mark.parametrize("ranks", [1, 2, 3, 5])
@@ -48,9 +48,9 @@ def test_sampling_too():
     assert {k: got[k] for k in COMPARED} == {k: alone[k] for k in COMPARED}
 
 
-def refused_by_mpi(ranks, model, code, naming, **options):
+def refused_by_mpi(processes, model, code, naming, **options):
     command = ["run", "--model", model, *flags(**OPTIONS, **options)]
-    return refused(*command, launcher=mpirun(ranks), env=MPI_ENV, code=code, naming=naming)
+    return refused(*command, launcher=mpirun(processes), env=MPI_ENV, code=code, naming=naming)
 
 
 def test_ranks_must_agree():

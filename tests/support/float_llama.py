@@ -105,13 +105,16 @@ class FloatLlama:
 
 
 def greedy(weights, prompt_ids, count):
-    """`count` greedy tokens after the prompt, ties to the lower id."""
-    model, out = FloatLlama(weights), []
+    """(`count` greedy tokens after the prompt, the narrowest lead that one of them had over its
+    runner-up, in logits)."""
+    model, out, lead = FloatLlama(weights), [], np.inf
     logits = model.logits(prompt_ids)[-1]
     while len(out) < count:
         out.append(int(np.argmax(logits)))
+        second, first = np.partition(logits, -2)[-2:]
+        lead = min(lead, first - second)
         logits = model.logits(out[-1:])[-1]
-    return out
+    return out, lead
 
 
 def _rms_norm(x, weight, epsilon):

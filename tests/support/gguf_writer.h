@@ -1,4 +1,5 @@
-// Builds small GGUF files for tests: any keys, any tensors, and a whole random model of architecture `llama`.
+// Builds small GGUF files for tests: any keys, any tensors, and a whole random model of
+// architecture `llama`.
 #pragma once
 
 #include <bit>
@@ -141,7 +142,8 @@ inline GgufWriter::Tensor random_matrix(GgufTensorType type, std::uint64_t rows,
         break;
       case GgufTensorType::kBf16:
         for (std::uint64_t i = 0; i < k; ++i) {
-          append_le(out.data, static_cast<std::uint16_t>(std::bit_cast<std::uint32_t>(real()) >> 16));
+          append_le(out.data,
+                    static_cast<std::uint16_t>(std::bit_cast<std::uint32_t>(real()) >> 16));
         }
         break;
       default:

@@ -5,13 +5,13 @@
 //   tokenize_tool VOCABULARY special   the same, special tokens in the text recognized
 //   tokenize_tool VOCABULARY decode    per record of stdin, ids: their text, through the streaming
 //   detokenizer
+//   tokenize_tool NAME words           per record of stdin, a text: the sizes of the words of this
+//   pre-tokenizer, in bytes
 //
 // VOCABULARY is a .gguf file or a .json blob. A record is a little-endian uint32 count of bytes,
 // then the bytes; ids are little-endian uint32.
 
 #include <cstdint>
-#include <cstdio>
-#include <cstring>
 #include <fstream>
 #include <iostream>
 #include <iterator>
@@ -19,10 +19,13 @@
 #include <sstream>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/bytes.h"
 #include "sharding/tokenizer.h"
+#include "sharding/tokenizer/pretokenizer.h"
+#include "sharding/tokenizer/unicode.h"
 #include "tests/support/tokenizer_blob.h"
 
 namespace lockstep {
@@ -50,7 +53,18 @@ std::string text_record(const Tokenizer& tokenizer, std::string_view ids) {
   return text + detokenizer.finish();
 }
 
-int answer_records(const Tokenizer& tokenizer, std::string_view command) {
+std::string words_record(Pretokenizer pretokenizer, std::string_view text) {
+  Bytes sizes;
+  const std::string valid = replace_invalid_utf8(text);
+  for (const std::string_view word : pretokenize(pretokenizer, valid)) {
+    append_le(sizes, static_cast<std::uint32_t>(word.size()));
+  }
+  return std::string(as_text(sizes));
+}
+
+// Writes answer(record) for every record.
+template <typename Answer>
+int answer_records(Answer answer) {
   std::ostringstream buffer;
   buffer << std::cin.rdbuf();
   const std::string input = std::move(buffer).str();
@@ -60,14 +74,11 @@ int answer_records(const Tokenizer& tokenizer, std::string_view command) {
     const auto bytes = load_le<std::uint32_t>(input.data() + position);
     position += sizeof bytes;
     if (input.size() - position < bytes) return 65;
-    const std::string_view record = std::string_view(input).substr(position, bytes);
-    const std::string answer = command == "decode"
-                                   ? text_record(tokenizer, record)
-                                   : ids_record(tokenizer, record, command == "special");
+    const std::string reply = answer(std::string_view(input).substr(position, bytes));
     Bytes size;
-    append_le(size, static_cast<std::uint32_t>(answer.size()));
+    append_le(size, static_cast<std::uint32_t>(reply.size()));
     output += as_text(size);
-    output += answer;
+    output += reply;
     position += bytes;
   }
   std::cout.write(output.data(), static_cast<std::streamsize>(output.size()));
@@ -75,6 +86,11 @@ int answer_records(const Tokenizer& tokenizer, std::string_view command) {
 }
 
 int run(const std::string& path, std::string_view command) {
+  if (command == "words") {
+    const std::optional<Pretokenizer> pretokenizer = pretokenizer_named(path);
+    if (!pretokenizer) return 64;
+    return answer_records([&](std::string_view text) { return words_record(*pretokenizer, text); });
+  }
   const Result<std::string> blob = read_blob(path);
   if (!blob.ok()) {
     std::cerr << blob.error().message << '\n';
@@ -89,7 +105,10 @@ int run(const std::string& path, std::string_view command) {
     std::cerr << tokenizer.error().message << '\n';
     return 65;
   }
-  return answer_records(tokenizer.value(), command);
+  return answer_records([&](std::string_view record) {
+    return command == "decode" ? text_record(tokenizer.value(), record)
+                               : ids_record(tokenizer.value(), record, command == "special");
+  });
 }
 
 }  // namespace
@@ -97,7 +116,7 @@ int run(const std::string& path, std::string_view command) {
 
 int main(int argc, char** argv) {
   if (argc != 3) {
-    std::cerr << "usage: tokenize_tool VOCABULARY blob|encode|special|decode\n";
+    std::cerr << "usage: tokenize_tool VOCABULARY blob|encode|special|decode|words\n";
     return 64;
   }
   return lockstep::run(argv[1], argv[2]);
