@@ -36,11 +36,22 @@ class Progress {
   Progress(const ImportOptions& options, std::uint64_t total) : options_(options), total_(total) {}
 
   void add(std::uint64_t bytes) { done_ += bytes; }
-  void report() {
-    const std::uint64_t done = done_;
-    if (!options_.progress || (done < reported_ + kProgressBytes && done < total_)) return;
+
+  // kAborted when the import was cancelled.
+  Status report() {
+    if (options_.cancelled != nullptr && *options_.cancelled) {
+      return Error{ErrorCode::kAborted, "cancelled; nothing is left of the store"};
+    }
+    const std::uint64_t done = std::min<std::uint64_t>(done_, total_);
+    if (!options_.progress || (done < reported_ + kProgressBytes && done < total_)) return {};
     reported_ = done;
-    options_.progress(std::min(done, total_), total_);
+    options_.progress(done, total_);
+    return {};
+  }
+
+  // The store is there.
+  void finish() const {
+    if (options_.progress) options_.progress(total_, total_);
   }
 
  private:
@@ -79,7 +90,9 @@ Status hash_source(const Source& source, Progress& progress, Manifest& manifest)
       weights_root(source.model.tensors,
                    [&](std::size_t tensor, std::int64_t row, Bytes& scratch) -> Result<ByteView> {
                      progress.add(tensors[tensor].row_bytes);
-                     if (std::this_thread::get_id() == importer) progress.report();
+                     if (std::this_thread::get_id() == importer) {
+                       LOCKSTEP_TRY(progress.report(), "import");
+                     }
                      return source_row(tensors[tensor], row, scratch);
                    }),
       "import");
@@ -116,8 +129,7 @@ class FileFiller {
     hasher_.update(pending_);
     position_ += pending_.size();
     pending_.clear();
-    progress_.report();
-    return {};
+    return progress_.report();
   }
 
   void finish(StoredFile& entry) { hasher_.finish(entry); }
@@ -298,8 +310,7 @@ Result<Manifest> import_source(const Source& source, Manifest manifest,
   LOCKSTEP_TRY_ASSIGN(Manifest checked, manifest_from_json(text), "import");
   LOCKSTEP_TRY(write_manifest(temporary.path(), text), "import");
   LOCKSTEP_TRY(temporary.rename_to_target(), "import");
-  progress.add(total);
-  progress.report();
+  progress.finish();
   return checked;
 }
 

@@ -10,9 +10,14 @@ namespace {
 // a block of 4 KiB (measured: at most 20 KiB, for the first dataset in a group three levels deep).
 constexpr std::uint64_t kMetadataBytes = 32 << 10;
 
+// A dataset smaller than this may be smaller than its own object header, which is aligned like it
+// then.
+constexpr std::uint64_t kTinyDataset = 4096;
+
 std::uint64_t end_after(std::uint64_t begin, const StoredTensor& tensor, bool first_of_part) {
   const std::uint64_t alignment = first_of_part ? kPartAlignment : kDatasetAlignment;
-  return round_up(begin + kMetadataBytes, alignment) + tensor.bytes;
+  const std::uint64_t header = tensor.bytes < kTinyDataset ? 2 * alignment : 0;
+  return round_up(begin + kMetadataBytes, alignment) + tensor.bytes + header;
 }
 
 }  // namespace

@@ -24,6 +24,10 @@ std::mutex& hdf5_mutex() {
 class Silence {
  public:
   Silence() {
+    // A file that could not be closed because the disk is full would make the library loop, and
+    // complain, at the end of the process. What can be closed is closed here.
+    static const bool kNoExitHandler = H5dont_atexit() >= 0;
+    (void)kNoExitHandler;
     H5Eget_auto2(H5E_DEFAULT, &function_, &data_);
     H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
   }
@@ -72,6 +76,11 @@ Handle file_access(std::uint64_t threshold, std::uint64_t alignment) {
   Handle plist(H5Pcreate(H5P_FILE_ACCESS), H5Pclose);
   H5Pset_libver_bounds(plist.get(), H5F_LIBVER_V110, H5F_LIBVER_V110);
   H5Pset_alignment(plist.get(), threshold, alignment);
+  if (alignment == kPartAlignment) {
+    // No blocks in advance: they would be aligned as well.
+    H5Pset_meta_block_size(plist.get(), 0);
+    H5Pset_small_data_block_size(plist.get(), 0);
+  }
   return plist;
 }
 

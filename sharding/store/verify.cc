@@ -3,6 +3,7 @@
 #include "sharding/store.h"
 #include "sharding/store/file_hasher.h"
 #include "sharding/store/hdf5_file.h"
+#include "sharding/store/stored_rows.h"
 
 namespace lockstep {
 namespace {
@@ -54,6 +55,12 @@ Status Store::verify() const {
         check_hdf5(path, manifest_->source_sha256, tensors_in(*manifest_, static_cast<int>(i))),
         "verify");
   }
+  std::vector<MappedFile> mapped;
+  for (const StoredFile& file : manifest_->files) {
+    LOCKSTEP_TRY_ASSIGN(MappedFile one, MappedFile::open(directory_ + "/" + file.name), "verify");
+    mapped.push_back(std::move(one));
+  }
+  LOCKSTEP_TRY(check_weights_root(*manifest_, mapped), "verify " + directory_);
   for (const TensorKind kind : {TensorKind::kTokenizer, TensorKind::kChatTemplate}) {
     const auto blob = read_blob(kind);
     if (!blob.ok()) return Error(blob.error()).with_context("verify");
