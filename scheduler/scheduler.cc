@@ -70,6 +70,7 @@ ScheduledSequence Scheduler::schedule(Sequence& sequence, std::uint32_t num_toke
   const auto begin = sequence.tokens.begin() + sequence.num_computed;
   entry.tokens.assign(begin, begin + num_tokens);
   const std::uint32_t end = sequence.num_computed + num_tokens;
+  entry.known_blocks = static_cast<std::uint32_t>(sequence.announced_blocks);
   const std::size_t blocks = ceil_div<std::size_t>(end, kBlockTokens);
   CHECK(blocks <= sequence.table.size(), "a sequence outgrew its KV blocks");
   for (; sequence.announced_blocks < blocks; ++sequence.announced_blocks) {

@@ -11,6 +11,7 @@ void append_sequence(Bytes& out, const ScheduledSequence& entry) {
   append_le(out, static_cast<std::uint64_t>(entry.sequence));
   append_le(out, entry.first_position);
   append_le(out, entry.num_logits);
+  append_le(out, entry.known_blocks);
   append_le(out, static_cast<std::uint32_t>(entry.tokens.size()));
   append_le(out, static_cast<std::uint32_t>(entry.new_blocks.size()));
   for (const std::uint32_t token : entry.tokens) append_le(out, token);
@@ -56,6 +57,8 @@ Result<ScheduledSequence> take_sequence(Reader& reader) {
   entry.sequence = SequenceId{id};
   LOCKSTEP_TRY_ASSIGN(entry.first_position, reader.take<std::uint32_t>("first position"), "plan");
   LOCKSTEP_TRY_ASSIGN(entry.num_logits, reader.take_count("logits", kMaxStepTokens), "plan");
+  LOCKSTEP_TRY_ASSIGN(entry.known_blocks, reader.take_count("known blocks", kMaxSequenceBlocks),
+                      "plan");
   LOCKSTEP_TRY_ASSIGN(const auto tokens, reader.take_count("tokens", kMaxStepTokens), "plan");
   LOCKSTEP_TRY_ASSIGN(const auto blocks, reader.take_count("blocks", kMaxSequenceBlocks), "plan");
   if (entry.num_logits > tokens) {

@@ -23,6 +23,7 @@ struct ScheduledSequence {
   SequenceId sequence{};
   std::uint32_t first_position = 0;   // Tokens already in the KV cache.
   std::vector<std::uint32_t> tokens;  // Their ids; 1 when decoding, up to a chunk when prefilling.
+  std::uint32_t known_blocks = 0;     // Of its block table, named by earlier plans; 0 starts a new table.
   std::vector<BlockId> new_blocks;    // Appended to the sequence's block table before the step.
   std::uint32_t num_logits = 0;       // Of how many of its last tokens the logits are wanted.
 
