@@ -1,9 +1,9 @@
 // Bytes as a tokenizer blob, as text and as a prompt. Input: a blob, then, after a 0xFF byte, a
-// text; without one, the whole input is the blob and the text as well. Every text also meets two
-// good vocabularies.
+// text; without one, the whole input is the blob and the text as well. Every text also meets a
+// good vocabulary.
 #include <cstddef>
 #include <cstdint>
-#include <optional>
+#include <iterator>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -16,10 +16,11 @@
 namespace lockstep {
 namespace {
 
-// A vocabulary with every byte, two special tokens and one user-defined token.
+// A vocabulary with every byte and three special tokens, one of them user defined where that keeps
+// texts as they are (SPM puts a space behind it).
 Tokenizer good_vocabulary(bool spm, const char* pre) {
   Json tokens = {"<s>", "<|end|>", "qq"};
-  Json types = {3, 3, 4};
+  Json types = {3, 3, spm ? 3 : 4};
   Json scores = {0, 0, 0};
   for (int byte = 0; byte < 256; ++byte) {
     const char c = static_cast<char>(byte);
@@ -33,7 +34,7 @@ Tokenizer good_vocabulary(bool spm, const char* pre) {
     types.push_back(1);
     scores.push_back(0);
   }
-  for (const char* text : {"a", "b", "c"}) {
+  for (const char* text : {"\xE2\x96\x81", "a", "b", "c"}) {
     if (!spm) break;
     tokens.push_back(text);
     types.push_back(1);
@@ -90,11 +91,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::string_view text = bar == std::string_view::npos ? input : input.substr(bar + 1);
   const Result<Tokenizer> parsed = Tokenizer::from_json(input.substr(0, bar));
   if (parsed.ok()) check_text(parsed.value(), text);
-  for (const Tokenizer& tokenizer : good) {
-    check_text(tokenizer, text);
-    const std::string expected = replace_all(replace_invalid_utf8(text), kSpmSpace, " ");
-    const std::string decoded = decode(tokenizer, tokenizer.encode(text));
-    CHECK(replace_all(decoded, kSpmSpace, " ") == expected, "decoding does not undo encoding");
-  }
+  // One of them at a time, by the text's length: six would make each input six times as slow.
+  const Tokenizer& tokenizer = good[text.size() % std::size(good)];
+  check_text(tokenizer, text);
+  const std::string expected = replace_all(replace_invalid_utf8(text), kSpmSpace, " ");
+  const std::string decoded = decode(tokenizer, tokenizer.encode(text));
+  CHECK(replace_all(decoded, kSpmSpace, " ") == expected, "decoding does not undo encoding");
   return 0;
 }

@@ -104,7 +104,8 @@ class Texts:
 
     SPACES = [" ", " ", " ", "\n", "\t", "\r", "\r\n", "\u00a0", "\u3000", "\u2028", "\x0b", "\x85"]
     CODE = ["for (int i = 0; i < n; ++i) {", "}", "def f(x):", "return x['s']", "// it's", "==", "->", "0x1F", "a_b",
-            "I'll", "WE'VE", "'\u017f", "'RE\u017f", "don't", "'Sx", "\\n", "#include <map>", "\u2581", "...", "\u201cq\u201d"]
+            "I'll", "WE'VE", "'\u017f", "'RE\u017f", "don't", "'Sx", "\\n", "#include <map>",
+            "\u2581", "...", "\u201cq\u201d"]
     SPECIAL = ["<|im_start|>", "<|im_end|>", "<|endoftext|>", "<repo_name>", "<|im_", "end|>", "<|", "|>"]
 
     def __init__(self, seed):
@@ -167,10 +168,10 @@ class Texts:
 
 @lru_cache
 def every_code_point():
-    """Every code point of the planes that have characters, and every 61st of the others, between letters, digits, spaces
-    and quotes; 64 to a text."""
+    """Every code point of the planes that have characters, and every 61st of the others, between letters, digits,
+    spaces and quotes; 64 to a text."""
     points = [chr(c) for c in code_points(range(0x110000))
-              if c not in disputed_numbers() and (c < 0x40000 or 0xE0000 <= c < 0xE0200 or c % 61 == 0)]
+              if c not in disputed_numbers() and (c < 0x40000 or c >> 9 == 0xE0000 >> 9 or c % 61 == 0)]
     surroundings = (("a", "b"), ("1", " "), ("'", "s"))
     return [(before + (after + before).join(points[i:i + 64]) + after).encode()
             for i in range(0, len(points), 64) for before, after in surroundings]
