@@ -54,6 +54,15 @@ def run(*args, timeout=300, env=None, launcher=(), stdin=subprocess.DEVNULL):
     return done
 
 
+def run_tool(command, env=None, timeout=300):
+    """Runs a test tool, under mpirun or not, and returns its standard output."""
+    done = subprocess.run(
+        command, timeout=timeout, env=environment(env), text=True, capture_output=True
+    )
+    assert done.returncode == 0, f"exit {done.returncode}: {command}\n{done.stderr[-2000:]}"
+    return done.stdout
+
+
 def environment(more=None):
     """The tests' own settings are none of the program's."""
     own = (
