@@ -81,7 +81,8 @@ Value Renderer::look_up(std::string_view name, const ScopePtr& scope) {
   for (Scope* at = scope.get(); at != nullptr; at = at->parent.get()) {
     if (const Value* value = at->find(name)) return *value;
   }
-  if (const Value* value = variables_->find(name)) return *value;
+  const Value* variable = variables_->find(name);
+  if (variable != nullptr && name != "strftime_now") return *variable;
   for (const auto& [global, value] : globals_) {
     if (global == name) return value;
   }

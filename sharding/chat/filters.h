@@ -15,6 +15,8 @@ using FilterFunction = Result<Value> (*)(Renderer& renderer, const Value& self,
 struct FilterEntry {
   std::string_view name;
   FilterFunction function;
+  // Its errors appear only when its items are asked for.
+  bool is_lazy = false;
 };
 
 bool has_filter(std::string_view name);

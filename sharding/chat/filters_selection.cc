@@ -28,6 +28,7 @@ struct Selection {
 
 Result<Value> select(Renderer& renderer, const Value& self, const Arguments& arguments,
                      const Selection& selection) {
+  if (!is_truthy(self)) return renderer.make_generator({});
   const std::size_t skipped = selection.by_attribute ? 1 : 0;
   if (arguments.positional.size() < skipped) {
     return wrong(std::string(selection.name) + " needs the name of an attribute");
@@ -80,6 +81,7 @@ Result<Value> map_attribute(Renderer& renderer, const Value& self, const Argumen
 }
 
 Result<Value> do_map(Renderer& renderer, const Value& self, const Arguments& arguments) {
+  if (!is_truthy(self)) return renderer.make_generator({});
   if (arguments.positional.empty()) {
     for (const auto& [name, value] : arguments.named) {
       if (name == "attribute") return map_attribute(renderer, self, arguments);
@@ -111,11 +113,11 @@ Result<Value> do_attr(Renderer& renderer, const Value& self, const Arguments& ar
 }  // namespace
 
 std::span<const FilterEntry> selection_filters() {
-  static constexpr std::array<FilterEntry, 6> kFilters = {{{"select", do_select},
-                                                           {"reject", do_reject},
-                                                           {"selectattr", do_selectattr},
-                                                           {"rejectattr", do_rejectattr},
-                                                           {"map", do_map},
+  static constexpr std::array<FilterEntry, 6> kFilters = {{{"select", do_select, true},
+                                                           {"reject", do_reject, true},
+                                                           {"selectattr", do_selectattr, true},
+                                                           {"rejectattr", do_rejectattr, true},
+                                                           {"map", do_map, true},
                                                            {"attr", do_attr}}};
   return kFilters;
 }

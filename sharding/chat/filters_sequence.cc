@@ -40,6 +40,7 @@ Result<Value> do_first(Renderer& renderer, const Value& self, const Arguments& a
   static_cast<void>(reader);
   if (is_generator(self)) {
     auto* generator = static_cast<Generator*>(self.object());
+    if (generator->failure) return *generator->failure;
     if (generator->next < generator->items.size()) return generator->items[generator->next++];
   }
   CHAT_ASSIGN(const std::vector<Value> items, renderer.items_of(self));
@@ -180,16 +181,16 @@ std::span<const FilterEntry> sequence_filters() {
       {"first", do_first},
       {"last", do_last},
       {"list", do_list},
-      {"items", do_items},
+      {"items", do_items, true},
       {"default", do_default},
       {"d", do_default},
       {"reverse", do_reverse},
       {"join", do_join},
       {"sum", do_sum},
-      {"batch", do_batch},
+      {"batch", do_batch, true},
       {"sort", sort_filter},
       {"dictsort", dictsort_filter},
-      {"unique", unique_filter},
+      {"unique", unique_filter, true},
       {"min", min_filter},
       {"max", max_filter},
   }};

@@ -1,6 +1,7 @@
 #include "sharding/chat/globals.h"
 
 #include <array>
+#include <ctime>
 
 #include "sharding/chat/argument_reader.h"
 #include "sharding/chat/try.h"
@@ -99,16 +100,42 @@ Result<Value> raise_exception(Renderer& renderer, const Arguments& arguments) {
   return wrong(text->bytes());
 }
 
+// strftime_now(format) at the time that the variables give, in UTC.
+Result<Value> strftime_now(Renderer& renderer, const Arguments& arguments) {
+  CHAT_ASSIGN(const auto reader, ArgumentReader::match("strftime_now", arguments, {"format"}));
+  CHAT_ASSIGN(const auto format, reader.text(0));
+  const Value* now = renderer.variable("strftime_now");
+  constexpr std::int64_t kYear10000 = 253'402'300'800;
+  if (now == nullptr || !now->is(Kind::kInteger) || now->integer() < 0 ||
+      now->integer() >= kYear10000) {
+    return wrong("the variable strftime_now must be seconds since 1970");
+  }
+  if (!format || (*format)->bytes().size() > 256) return wrong("strftime_now needs a short format");
+  const std::time_t seconds = now->integer();
+  std::tm parts{};
+  gmtime_r(&seconds, &parts);
+  // One character more, because an empty result cannot be told from one that is too long.
+  char buffer[4096];
+  const std::size_t size =
+      std::strftime(buffer, sizeof buffer, ((*format)->bytes() + " ").c_str(), &parts);
+  if (size == 0) return wrong("the result of strftime_now is too long");
+  TextBuilder out(&renderer.budget());
+  out.append(to_utf8(std::string_view(buffer, size - 1)), (*format)->is_trusted());
+  CHAT_ASSIGN(TextPtr text, out.finish());
+  return Value(std::move(text));
+}
+
 }  // namespace
 
 std::span<const GlobalFunction> global_functions() {
-  static constexpr std::array<GlobalFunction, 6> kFunctions = {{
+  static constexpr std::array<GlobalFunction, 7> kFunctions = {{
       {"range", make_range},
       {"dict", make_dict_value},
       {"namespace", make_namespace},
       {"cycler", make_cycler},
       {"joiner", make_joiner},
       {"raise_exception", raise_exception},
+      {"strftime_now", strftime_now},
   }};
   return kFunctions;
 }

@@ -301,6 +301,7 @@ Result<bool> contains(Budget& budget, const Value& container, const Value& item)
     case Kind::kObject:
       if (container.object()->kind == ObjectKind::kGenerator) {
         auto* generator = static_cast<Generator*>(container.object());
+        if (generator->failure) return *generator->failure;
         while (generator->next < generator->items.size()) {
           if (are_equal(generator->items[generator->next++], item)) return true;
         }

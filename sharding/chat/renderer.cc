@@ -86,6 +86,7 @@ Result<std::vector<Value>> Renderer::items_of(const Value& value) {
   }
   if (value.is(Kind::kObject) && value.object()->kind == ObjectKind::kGenerator) {
     auto* generator = static_cast<Generator*>(value.object());
+    if (generator->failure) return *generator->failure;
     CHAT_TRY(budget_.take_steps(generator->items.size()));
     const auto first = static_cast<std::ptrdiff_t>(generator->next);
     out.assign(generator->items.begin() + first, generator->items.end());

@@ -63,6 +63,8 @@ class Renderer {
   Result<TextPtr> render(const Ast& ast);
 
   Budget& budget() { return budget_; }
+  // A variable of the caller, or null.
+  const Value* variable(std::string_view name) const { return variables_->find(name); }
 
   // Attributes and items (attribute.cc). A missing one is an undefined value.
   Result<Value> get_attribute(const Value& self, std::string_view name);

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -163,6 +164,8 @@ struct Generator final : Object {
   Generator() : Object(ObjectKind::kGenerator) {}
   std::vector<Value> items;
   std::size_t next = 0;
+  // What went wrong while the items were made: Python makes them only when they are asked for.
+  std::optional<Error> failure;
 };
 
 struct Cycler final : Object {

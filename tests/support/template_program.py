@@ -287,6 +287,8 @@ def statement(source, depth, in_loop):
         return (tag(source, "set ns = namespace(v=0)") + tag(source, f"set ns.v = {value}")
                 + "{{ ns.v }}")
     if draw < 0.93:
+        # No `break` out of it: jinja2 then writes on into the wrong buffer.
+        body = block(source, depth - 1, False)
         filters = source.choice(["", " | upper", " | trim | length"])
         return tag(source, f"set y{filters}") + body + tag(source, "endset") + "{{ y }}"
     if draw < 0.97:
