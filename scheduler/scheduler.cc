@@ -31,7 +31,7 @@ Status Scheduler::add(SequenceId id, std::vector<std::uint32_t> prompt, std::uin
   if (needed > static_cast<std::uint32_t>(pool_.num_blocks())) {
     return Error{ErrorCode::kExhausted,
                  "the request may grow to " + std::to_string(max_tokens) + " tokens, the KV cache holds " +
-                     std::to_string(pool_.num_blocks() * kBlockTokens)};
+                     std::to_string(std::int64_t{pool_.num_blocks()} * kBlockTokens)};
   }
   Sequence sequence;
   sequence.id = id;
@@ -85,7 +85,6 @@ StepPlan Scheduler::plan_step() {
   CHECK(current_.empty(), "plan_step before the last step was completed");
   StepPlan plan;
   plan.step = StepId{next_step_};
-  plan.finished = std::exchange(finished_, {});
   int tokens_left = config_.max_step_tokens;
   int sequences_left = config_.max_step_sequences;
 
@@ -115,7 +114,9 @@ StepPlan Scheduler::plan_step() {
   }
 
   CHECK(plan.num_tokens() <= config_.max_step_tokens, "step exceeds its token budget");
-  if (!plan.empty()) ++next_step_;
+  if (plan.empty()) return plan;  // Nobody carries it out: the next one names what has ended.
+  plan.finished = std::exchange(finished_, {});
+  ++next_step_;
   current_ = plan;
   return plan;
 }
