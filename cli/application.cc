@@ -35,11 +35,6 @@ std::string build_type() {
   return type;
 }
 
-const CLI::App& chosen_command(const CLI::App& root) {
-  const auto chosen = root.get_subcommands();
-  return chosen.empty() ? root : chosen_command(*chosen.back());
-}
-
 void print_error(const CommandContext& context, std::string_view code, int status,
                  std::string message) {
   for (char& c : message) {

@@ -71,7 +71,8 @@ std::string group_text(const CLI::App& app, const std::string& group) {
 
 std::string full_name(const CLI::App& command) {
   const CLI::App* parent = command.get_parent();
-  return parent == nullptr ? command.get_name() : full_name(*parent) + " " + command.get_name();
+  if (parent == nullptr) return command.get_name();
+  return full_name(*parent) + (command.get_name().empty() ? "" : " " + command.get_name());
 }
 
 std::string HelpFormat::make_help(const CLI::App* app, std::string /*name*/,
@@ -80,11 +81,22 @@ std::string HelpFormat::make_help(const CLI::App* app, std::string /*name*/,
   std::string out = name + wrapped(help_.summary, name.size(), 0) + "\n\nUsage:\n";
   for (const std::string& usage : help_.usages) out += "  " + usage + "\n";
 
-  const auto subcommands = app->get_subcommands([](const CLI::App*) { return true; });
+  // CLI11 keeps option groups ("one of these") as subcommands without a name.
+  const auto groups =
+      app->get_subcommands([](const CLI::App* sub) { return sub->get_name().empty(); });
+  const auto subcommands =
+      app->get_subcommands([](const CLI::App* sub) { return !sub->get_name().empty(); });
   if (!subcommands.empty()) {
     out += "\nSubcommands:\n";
     for (const CLI::App* subcommand : subcommands) {
       out += entry(subcommand->get_name(), subcommand->get_description());
+    }
+  }
+  for (const CLI::App* group : groups) {
+    out += "\n" + group->get_group() + ":\n";
+    for (const CLI::Option* option : group->get_options()) {
+      if (option == group->get_help_ptr()) continue;  // Inherited; the command has its own.
+      out += entry(option_name(*option), option->get_description());
     }
   }
   for (const std::string& group : app->get_groups()) {

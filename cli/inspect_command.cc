@@ -24,7 +24,8 @@ struct Verified {
 
 Result<Verified> verify(const Store& store) {
   const std::int64_t start_ns = system_clock().monotonic_ns();
-  LOCKSTEP_TRY(store.verify(), "verify");
+  Status status = store.verify();
+  if (!status.ok()) return std::move(status).error();
   Verified verified{.bytes = store_bytes(store.manifest())};
   for (const StoredFile& file : store.manifest().files) verified.leaves += file.leaves.size();
   verified.seconds = static_cast<double>(system_clock().monotonic_ns() - start_ns) * 1e-9;
@@ -44,8 +45,9 @@ std::string verified_text(const Verified& verified, std::size_t num_files) {
 }
 
 Result<int> inspect(const InspectOptions& options, const CommandContext& context) {
-  LOCKSTEP_TRY_ASSIGN(const Store store, Store::open(options.directory), "inspect");
-  const Manifest& manifest = store.manifest();
+  Result<Store> store = Store::open(options.directory);
+  if (!store.ok()) return std::move(store).error();
+  const Manifest& manifest = store.value().manifest();
   const int ranks = options.ranks.value_or(
       options.weights.empty() ? 1 : static_cast<int>(options.weights.size()));
   LOCKSTEP_TRY_ASSIGN(const std::vector<Range> runs,
@@ -54,7 +56,9 @@ Result<int> inspect(const InspectOptions& options, const CommandContext& context
   const std::vector<RankShare> shares = rank_shares(manifest, runs);
   std::optional<Verified> verified;
   if (options.verify) {
-    LOCKSTEP_TRY_ASSIGN(verified, verify(store), options.directory);
+    Result<Verified> result = verify(store.value());
+    if (!result.ok()) return std::move(result).error();
+    verified = result.value();
   }
 
   if (context.json) {

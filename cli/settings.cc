@@ -17,10 +17,22 @@ namespace {
 // says nothing.
 constexpr const char* kNoFile = "/dev/null";
 
-// "chain.verify." for the table of that subcommand, "" for the root.
+// "chain.verify." for the table of that subcommand, "" for the root. An option group of CLI11 is a
+// subcommand without a name: its options stand in its parent's table.
 std::string table_of(const CLI::App& command) {
   const CLI::App* parent = command.get_parent();
-  return parent == nullptr ? "" : table_of(*parent) + command.get_name() + ".";
+  if (parent == nullptr) return "";
+  return table_of(*parent) + (command.get_name().empty() ? "" : command.get_name() + ".");
+}
+
+std::vector<CLI::App*> option_groups(CLI::App& command) {
+  return command.get_subcommands([](CLI::App* sub) { return sub->get_name().empty(); });
+}
+
+std::vector<CLI::App*> chosen_subcommands(const CLI::App& command) {
+  std::vector<CLI::App*> chosen = command.get_subcommands();
+  std::erase_if(chosen, [](const CLI::App* sub) { return sub->get_name().empty(); });
+  return chosen;
 }
 
 // What a file may say: every option by itself (for all subcommands that have it) and in its
@@ -47,7 +59,7 @@ bool is_excluded(const CLI::Option& option) {
 // Help must not depend on what a file says.
 bool asks_for_help(const CLI::App& command) {
   if (!command.get_help_ptr()->empty()) return true;
-  const auto chosen = command.get_subcommands();
+  const auto chosen = chosen_subcommands(command);
   return std::ranges::any_of(chosen, [](const CLI::App* sub) { return asks_for_help(*sub); });
 }
 
@@ -136,7 +148,8 @@ class SettingsSource::Filler final : public CLI::Config {
         break;
       }
     }
-    for (CLI::App* sub : command.get_subcommands()) fill(*sub, config);
+    for (CLI::App* group : option_groups(command)) fill(*group, config);
+    for (CLI::App* sub : chosen_subcommands(command)) fill(*sub, config);
   }
 
   CLI::App* root_;

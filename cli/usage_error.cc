@@ -23,17 +23,21 @@ std::size_t edit_distance(const std::string& a, const std::string& b) {
   return row.back();
 }
 
-const CLI::App& deepest_command(const CLI::App& app) {
-  const auto chosen = app.get_subcommands();
-  return chosen.empty() ? app : deepest_command(*chosen.back());
+void add_option_names(const CLI::App& app, std::vector<std::string>& names) {
+  for (const CLI::Option* option : app.get_options()) {
+    for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
+  }
+  // Option groups are subcommands without a name.
+  for (const CLI::App* group :
+       app.get_subcommands([](const CLI::App* sub) { return sub->get_name().empty(); })) {
+    add_option_names(*group, names);
+  }
 }
 
 std::vector<std::string> option_names(const CLI::App& command) {
   std::vector<std::string> names;
   for (const CLI::App* app = &command; app != nullptr; app = app->get_parent()) {
-    for (const CLI::Option* option : app->get_options()) {
-      for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
-    }
+    add_option_names(*app, names);
   }
   return names;
 }
@@ -41,7 +45,7 @@ std::vector<std::string> option_names(const CLI::App& command) {
 std::vector<std::string> subcommand_names(const CLI::App& command) {
   std::vector<std::string> names;
   for (const CLI::App* app : command.get_subcommands([](const CLI::App*) { return true; })) {
-    names.push_back(app->get_name());
+    if (!app->get_name().empty()) names.push_back(app->get_name());
   }
   return names;
 }
@@ -86,6 +90,13 @@ const CLI::Option* option_of(const CLI::App& command, const std::string& message
 
 }  // namespace
 
+const CLI::App& chosen_command(const CLI::App& root) {
+  const auto chosen = root.get_subcommands();
+  const auto named = std::find_if(chosen.rbegin(), chosen.rend(),
+                                  [](const CLI::App* sub) { return !sub->get_name().empty(); });
+  return named == chosen.rend() ? root : chosen_command(**named);
+}
+
 std::string closest(const std::string& text, const std::vector<std::string>& candidates) {
   constexpr std::size_t kMaxText = 64;  // Longer text is nobody's slip of the finger.
   if (text.size() > kMaxText) return "";
@@ -107,7 +118,7 @@ std::string closest(const std::string& text, const std::vector<std::string>& can
 }
 
 UsageError explain_usage_error(const CLI::App& root, const CLI::ParseError& error) {
-  const CLI::App& command = deepest_command(root);
+  const CLI::App& command = chosen_command(root);
   const bool missing = dynamic_cast<const CLI::RequiredError*>(&error) != nullptr;
   const bool extra = dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr;
   const std::vector<std::string> unknown = root.remaining(/*recurse=*/true);

@@ -23,6 +23,7 @@ struct WorkOptions {
   std::vector<int> list;
   std::string prompt;
   std::string chat;
+  std::string source;  // In an option group.
 };
 
 void add_work(CLI::App& root, CommandContext& context, const std::function<Result<int>()>& fail) {
@@ -34,12 +35,13 @@ void add_work(CLI::App& root, CommandContext& context, const std::function<Resul
   add_list(command, "--list", options->list, {0, 9}, "List.");
   auto* prompt = add_text(command, "--prompt", options->prompt, "Prompt.");
   add_text(command, "--chat", options->chat, "Chat.")->excludes(prompt);
+  add_text(*command.add_option_group("Sources"), "--source", options->source, "Source.");
   add_json_flag(command, context);
   set_action(command, context, [options, fail]() -> Result<int> {
     if (fail) return fail();
     const Status printed = print_text(options->input + " " + std::to_string(options->threads) +
                                       " " + std::to_string(options->list.size()) + " " +
-                                      options->prompt + options->chat + "\n");
+                                      options->prompt + options->chat + options->source + "\n");
     return printed.ok() ? Result<int>(0) : Result<int>(printed.error());
   });
 }
@@ -208,6 +210,20 @@ TEST(RunApplication, LetsAFlagReplaceWhatItExcludes) {
   const ConfigFile file("[work]\nprompt = \"from the file\"\n");
   EXPECT_EQ(run({"work", "in", "--config", file.path()}).out, "in 1 0 from the file\n");
   EXPECT_EQ(run({"work", "in", "--config", file.path(), "--chat", "hi"}).out, "in 1 0 hi\n");
+}
+
+TEST(RunApplication, TreatsAnOptionGroupAsPartOfItsSubcommand) {
+  const std::string help = run({"work", "--help"}).out;
+  EXPECT_NE(help.find("\nSources:\n  --source TEXT           Source.\n"), std::string::npos)
+      << help;
+  EXPECT_EQ(help.find("Subcommands"), std::string::npos);
+  EXPECT_EQ(run({"work", "in", "--source", "s"}).out, "in 1 0 s\n");
+  EXPECT_EQ(
+      run({"work", "in", "--source", "s", "--sorce"})
+          .err.rfind("lockstep work: unexpected argument \"--sorce\"; did you mean --source?\n", 0),
+      0U);
+  const ConfigFile file("[work]\nsource = \"f\"\n");
+  EXPECT_EQ(run({"work", "in", "--config", file.path()}).out, "in 1 0 f\n");
 }
 
 TEST(RunApplication, OnlyRankZeroAnswersAWrongCommandLine) {
