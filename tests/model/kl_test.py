@@ -5,6 +5,7 @@ The reference reads the GGUF file alone and quantizes nothing; it shares no code
 """
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -22,18 +23,27 @@ LIMITS = {(16, 16): 2e-5, (16, 8): 1e-3, (8, 8): 6e-3}
 
 
 @pytest.fixture(scope="module")
-def windows():
+def gguf():
+    return GgufFile.read(lockstep.GGUF)
+
+
+@pytest.fixture(scope="module")
+def weights(gguf):
+    return llama_from_gguf(gguf, np.float64)
+
+
+@pytest.fixture(scope="module")
+def windows(gguf):
     """Token ids of the text's first windows, by the tests' own encoder; no BOS."""
     text = lockstep.needs_shared(TEXT).read_text()
-    ids = ByteBpe(GgufFile.read(lockstep.GGUF)).encode(text[: 16 * WINDOW])
+    ids = ByteBpe(gguf).encode(text[: 16 * WINDOW])
     assert len(ids) >= COMPARED_WINDOWS * WINDOW
     return [ids[i * WINDOW : (i + 1) * WINDOW] for i in range(COMPARED_WINDOWS)]
 
 
 @pytest.fixture(scope="module")
-def reference(windows):
+def reference(weights, windows):
     """Float64 log-probabilities of every prediction, a window at a time: 511 rows each."""
-    weights = llama_from_gguf(GgufFile.read(lockstep.GGUF), np.float64)
     return [log_softmax(FloatLlama(weights).logits(w)[:-1]) for w in windows]
 
 
@@ -99,10 +109,11 @@ def test_perplexity_is_the_known_one(widest):
     assert got["windows"][0]["perplexity"] == pytest.approx(16.980, rel=1e-3)
 
 
-def test_a_wrong_layer_is_outside_the_limits(windows, reference):
+def test_a_wrong_layer_is_outside_the_limits(weights, windows, reference):
     """One matrix off by two percent is seen, so that the limits mean something."""
-    weights = llama_from_gguf(GgufFile.read(lockstep.GGUF), np.float32)
-    weights.layers[7]["down"] = weights.layers[7]["down"] * np.float32(0.98)
-    got = log_softmax(FloatLlama(weights).logits(windows[0][:128]).astype(np.float64))
+    layers = list(weights.layers)
+    layers[7] = {**layers[7], "down": layers[7]["down"] * 0.98}
+    wrong = replace(weights, layers=layers)
+    got = log_softmax(FloatLlama(wrong).logits(windows[0][:128]))
     expected = reference[0][:128]
     assert (np.exp(expected) * (expected - got)).sum(axis=1).mean() > LIMITS[(16, 16)]
