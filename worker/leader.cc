@@ -94,8 +94,10 @@ Result<SequenceId> Leader::add(Request request) {
                                                   std::to_string(context) +
                                                   " leaves no room for an answer"};
   }
-  sequence->max_completion =
-      std::min(sequence->request.sampling.max_completion_tokens, context - std::min(prompt, context));
+  if (!sequence->request.score) {
+    sequence->max_completion =
+        std::min(sequence->request.sampling.max_completion_tokens, context - prompt);
+  }
   LOCKSTEP_TRY(scheduler_.add(id, sequence->request.prompt, prompt + sequence->max_completion,
                               static_cast<bool>(sequence->request.score)),
                "refused");
@@ -191,6 +193,11 @@ Result<std::vector<SequenceEvent>> Leader::step() {
   };
   for (const auto& entry : plan.decodes) handle(entry);
   for (const auto& entry : plan.prefills) handle(entry);
+  // What failed leaves before the step is completed: its keys and values must not reach the prefix cache, where nothing
+  // would flag them again.
+  for (const SequenceEvent& event : events) {
+    if (!event.status.ok()) scheduler_.finish(event.sequence);
+  }
   scheduler_.complete_step(sampled);
   for (const SequenceEvent& event : events) {
     if (event.finished) scheduler_.finish(event.sequence);

@@ -36,6 +36,10 @@ void futex_wake_all(std::atomic<std::uint32_t>* word) {
                   nullptr, 0);
 }
 
+Error lost_group() {
+  return {ErrorCode::kUnavailable, "another rank gave up the group"};
+}
+
 // Half-open share of [0, count) that member `index` of `members` takes, in whole cache lines.
 std::pair<std::size_t, std::size_t> share_of(std::size_t count, int index, int members) {
   constexpr std::size_t kLine = 16;
@@ -74,6 +78,7 @@ std::uint8_t* SharedGroup::slot(int rank) const {
 
 Status SharedGroup::barrier() {
   Header& shared = *header();
+  if (shared.aborted.value.load(std::memory_order_acquire) != 0) return lost_group();
   const std::uint32_t generation = shared.generation.value.load(std::memory_order_acquire);
   const auto last = static_cast<std::uint32_t>(world_size_ - 1);
   if (shared.arrived.value.fetch_add(1, std::memory_order_acq_rel) == last) {
@@ -88,15 +93,16 @@ Status SharedGroup::barrier() {
       if (shared.generation.value.load(std::memory_order_acquire) != generation) break;
       _mm_pause();
     }
-    while (shared.generation.value.load(std::memory_order_acquire) == generation &&
-           shared.aborted.value.load(std::memory_order_acquire) == 0) {
+    while (shared.generation.value.load(std::memory_order_acquire) == generation) {
+      if (shared.aborted.value.load(std::memory_order_acquire) != 0) {
+        // A barrier that everyone reached is passed, even if somebody gives up right behind it.
+        if (shared.generation.value.load(std::memory_order_acquire) != generation) break;
+        return lost_group();
+      }
       shared.sleepers.value.fetch_add(1, std::memory_order_seq_cst);
       futex_wait(&shared.generation.value, generation);
       shared.sleepers.value.fetch_sub(1, std::memory_order_seq_cst);
     }
-  }
-  if (shared.aborted.value.load(std::memory_order_acquire) != 0) {
-    return Error{ErrorCode::kUnavailable, "another rank gave up the group"};
   }
   return {};
 }

@@ -26,7 +26,15 @@ std::string StopMatcher::push(std::string_view text) {
   if (matched_) return {};
   held_.append(text);
   std::size_t match = std::string::npos;
-  for (const std::string& stop : stops_) match = std::min(match, held_.find(stop));
+  std::size_t match_end = std::string::npos;
+  for (const std::string& stop : stops_) {
+    const std::size_t found = held_.find(stop);
+    if (found == std::string::npos) continue;
+    const std::size_t end = found + stop.size();
+    if (end > match_end || (end == match_end && found >= match)) continue;
+    match = found;
+    match_end = end;
+  }
   if (match != std::string::npos) {
     matched_ = true;
     std::string shown = held_.substr(0, match);

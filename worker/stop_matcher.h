@@ -13,7 +13,8 @@ class StopMatcher {
   explicit StopMatcher(std::vector<std::string> stops);
 
   // Takes more text and returns what can be shown: everything but a tail that begins a stop string. At a match, the text
-  // in front of it; matched() is then true and later text is dropped. Of several matches the one that starts first wins.
+  // in front of it; matched() is then true and later text is dropped. The stop string that is complete first wins, of those
+  // that end together the longest: so it does not matter how the text is cut into pieces.
   std::string push(std::string_view text);
 
   // What was held back, once no more text comes.

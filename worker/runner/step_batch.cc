@@ -19,6 +19,9 @@ Status BlockTables::append(const ScheduledSequence& entry, StepBatch& batch) {
   if (entry.tokens.empty() || end > table.size() * std::uint64_t{kBlockTokens}) {
     return Error{ErrorCode::kInvalidArgument, "plan: tokens without KV blocks, or none at all"};
   }
+  if (entry.num_logits > entry.tokens.size()) {
+    return Error{ErrorCode::kInvalidArgument, "plan: more logits than tokens"};
+  }
   const int sequence = static_cast<int>(batch.tables.size());
   batch.tables.push_back(&table);
   for (std::size_t i = 0; i < entry.tokens.size(); ++i) {

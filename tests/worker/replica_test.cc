@@ -1,0 +1,463 @@
+// Leader, ranks and runner together, on random models that are small enough for a unit test.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <map>
+#include <thread>
+
+#include "sharding/import.h"
+#include "tests/support/gguf_writer.h"
+#include "tests/support/scratch_directory.h"
+#include "worker/leader.h"
+#include "worker/local_replica.h"
+
+namespace lockstep {
+namespace {
+
+constexpr int kParts = 4;
+constexpr std::uint32_t kVocab = 40;
+
+// Four parts that share two key/value heads; the vocabulary has fewer panels than there are parts.
+TinyLlama shape() {
+  TinyLlama out;
+  out.head_size = 32;
+  out.ffn = 128;
+  out.vocab = kVocab;
+  return out;
+}
+
+// Every store of this file in a directory of its own below one that is removed at the end.
+Store imported(const GgufWriter& model, int bits = 16) {
+  static const ScratchDirectory scratch;
+  static int count = 0;
+  const std::string store_path = scratch.file("store" + std::to_string(count++));
+  ImportOptions options;
+  options.activation_bits = bits;
+  options.kv_bits = bits;
+  const auto manifest = import_gguf(scratch.write("in.gguf", model.bytes()), store_path, options);
+  CHECK(manifest.ok(), manifest.ok() ? "" : manifest.error().message.c_str());
+  auto store = Store::open(store_path);
+  CHECK(store.ok(), store.ok() ? "" : store.error().message.c_str());
+  return std::move(store).value();
+}
+
+std::unique_ptr<LocalReplica> start(const Store& store, int ranks, ReplicaConfig config = {}) {
+  if (config.num_blocks == 0) config.num_blocks = 64;
+  auto replica = LocalReplica::start(store, config, ranks);
+  CHECK(replica.ok(), replica.ok() ? "" : replica.error().message.c_str());
+  return std::move(replica).value();
+}
+
+std::string refusal(const Store& store, const ReplicaConfig& config, int ranks, ErrorCode code) {
+  const auto replica = LocalReplica::start(store, config, ranks);
+  if (replica.ok()) return "started";
+  EXPECT_EQ(replica.error().code, code);
+  return replica.error().message;
+}
+
+bool contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+Request request_of(std::uint32_t prompt_tokens, std::uint32_t tokens, float temperature = 0) {
+  Request request;
+  for (std::uint32_t i = 0; i < prompt_tokens; ++i) {
+    request.prompt.push_back((i * i * 7 + prompt_tokens) % kVocab);
+  }
+  request.sampling.max_completion_tokens = tokens;
+  request.sampling.temperature = temperature;
+  request.sampling.seed = 17;
+  return request;
+}
+
+struct Answer {
+  Completion completion;
+  Status status;
+};
+
+// Runs until nothing is left.
+std::map<SequenceId, Status> run(Leader& leader) {
+  std::map<SequenceId, Status> failed;
+  while (!leader.idle()) {
+    const auto events = leader.step();
+    CHECK(events.ok(), events.ok() ? "" : events.error().message.c_str());
+    for (const SequenceEvent& event : events.value()) {
+      if (!event.status.ok()) failed[event.sequence] = event.status;
+    }
+  }
+  return failed;
+}
+
+std::vector<Answer> answers(Leader& leader, const std::vector<Request>& requests) {
+  std::vector<SequenceId> ids;
+  for (const Request& request : requests) ids.push_back(leader.add(request).value());
+  auto failed = run(leader);
+  std::vector<Answer> out;
+  for (const SequenceId id : ids) out.push_back({leader.take(id), failed[id]});
+  return out;
+}
+
+std::vector<Answer> answers(LocalReplica& replica, const std::vector<Request>& requests) {
+  Leader leader(replica.leader(), nullptr);
+  return answers(leader, requests);
+}
+
+void expect_equal(const Answer& got, const Answer& wanted, const std::string& what) {
+  ASSERT_TRUE(got.status.ok()) << what << ": " << got.status.error().message;
+  EXPECT_EQ(got.completion.token_ids, wanted.completion.token_ids) << what;
+  EXPECT_EQ(trace_root(got.completion.trace), trace_root(wanted.completion.trace)) << what;
+}
+
+// The store of the plain model; made once.
+const Store& plain_store() {
+  static const Store store = imported(tiny_llama(shape()));
+  return store;
+}
+
+TEST(LocalReplica, GivesOneAnswerForEveryNumberOfRanks) {
+  const std::vector<Request> requests = {request_of(21, 8), request_of(40, 6, 0.9F),
+                                         request_of(1, 9, 2.0F)};
+  for (const int bits : {16, 8}) {
+    const Store store = bits == 16 ? plain_store() : imported(tiny_llama(shape()), bits);
+    std::vector<Answer> wanted;  // Each alone, on one rank.
+    for (const Request& request : requests) {
+      wanted.push_back(answers(*start(store, 1), {request})[0]);
+      EXPECT_EQ(wanted.back().completion.token_ids.size(), request.sampling.max_completion_tokens);
+    }
+    for (int ranks = 1; ranks <= kParts; ++ranks) {
+      ReplicaConfig config;
+      config.chunk_tokens = 3 + 5 * ranks;
+      config.threads = 1 + ranks % 2;
+      const auto replica = start(store, ranks, config);
+      const std::vector<Answer> got = answers(*replica, requests);
+      for (std::size_t i = 0; i < requests.size(); ++i) {
+        expect_equal(got[i], wanted[i],
+                     std::to_string(bits) + " bits, " + std::to_string(ranks) + " ranks, request " +
+                         std::to_string(i));
+      }
+    }
+  }
+}
+
+TEST(LocalReplica, TakesUnevenWeights) {
+  ReplicaConfig config;
+  config.weights = {3, 1};
+  const auto replica = start(plain_store(), 2, config);
+  const auto reports = replica->leader().lead_report();
+  ASSERT_TRUE(reports.ok());
+  ASSERT_EQ(reports.value().size(), 2U);
+  EXPECT_EQ(reports.value()[0].parts, (Range{0, 3}));
+  EXPECT_EQ(reports.value()[1].parts, (Range{3, 4}));
+  EXPECT_GT(reports.value()[0].weight_bytes, reports.value()[1].weight_bytes);
+  expect_equal(answers(*replica, {request_of(21, 8)})[0],
+               answers(*start(plain_store(), 1), {request_of(21, 8)})[0], "3 to 1");
+}
+
+TEST(LocalReplica, RefusesMoreRanksThanParts) {
+  const std::string message = refusal(plain_store(), {}, kParts + 1, ErrorCode::kInvalidArgument);
+  EXPECT_TRUE(contains(message, "this store has 4 parts")) << message;
+  EXPECT_TRUE(contains(message, "rank 0: ")) << message;
+}
+
+TEST(LocalReplica, RefusesAContextThatTheModelHasNot) {
+  ReplicaConfig config;
+  config.context_tokens = 129;
+  const std::string message = refusal(plain_store(), config, 2, ErrorCode::kInvalidArgument);
+  EXPECT_TRUE(contains(message, "--ctx-size: the model's context is 128 tokens, got 129"))
+      << message;
+}
+
+TEST(LocalReplica, RefusesAKvCacheThatDoesNotFitBeforeItIsAllocated) {
+  ReplicaConfig config;
+  config.num_blocks = INT32_MAX;
+  const std::string message = refusal(plain_store(), config, 2, ErrorCode::kExhausted);
+  EXPECT_TRUE(contains(message, "the KV cache of 2147483647 blocks needs ")) << message;
+}
+
+TEST(LocalReplica, RefusesAnUnknownDevice) {
+  ReplicaConfig config;
+  config.device = "abacus";
+  const std::string message = refusal(plain_store(), config, 2, ErrorCode::kInvalidArgument);
+  EXPECT_TRUE(contains(message, "abacus")) << message;
+}
+
+TEST(LocalReplica, EndsWhenAPlanDoesNotFit) {
+  const auto replica = start(plain_store(), 3);
+  StepPlan plan;
+  ScheduledSequence entry;
+  entry.tokens = {1};
+  entry.new_blocks = {BlockId{64}};
+  plan.prefills.push_back(entry);
+  const auto output = replica->leader().lead_step(plan);
+  ASSERT_FALSE(output.ok());
+  EXPECT_TRUE(contains(output.error().message, "no KV block 64")) << output.error().message;
+}  // The followers have given up too: their threads are joined here.
+
+TEST(RankStart, RefusesOptionsThatDiffer) {
+  const std::vector<std::unique_ptr<Communicator>> group = make_local_group(3);
+  std::vector<std::string> messages(3);
+  std::vector<std::thread> threads;
+  for (std::size_t r = 0; r < 3; ++r) {
+    threads.emplace_back([&, r] {
+      ReplicaConfig config;
+      config.num_blocks = r == 1 ? 9 : 8;
+      const auto rank = Rank::start(plain_store(), config, *group[r]);
+      messages[r] = rank.ok() ? "started" : rank.error().message;
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  for (const std::string& message : messages) {
+    EXPECT_TRUE(contains(message, "rank 1: its model or its options differ")) << message;
+  }
+}
+
+TEST(LeaderAdd, RefusesWhatCannotBeAnswered) {
+  ReplicaConfig config;
+  config.context_tokens = 32;
+  const auto replica = start(plain_store(), 1, config);
+  Leader leader(replica->leader(), nullptr);
+  const auto refused = [&](Request request) -> std::string {
+    const auto id = leader.add(std::move(request));
+    if (id.ok()) return "accepted";
+    EXPECT_EQ(id.error().code, ErrorCode::kInvalidArgument);
+    return id.error().message;
+  };
+  EXPECT_TRUE(contains(refused(request_of(0, 4)), "no tokens"));
+  EXPECT_TRUE(contains(refused(request_of(32, 4)), "the prompt has 32 tokens, the context of 32"));
+  EXPECT_EQ(refused(request_of(31, 4)), "accepted");
+  Request request = request_of(20, 4);
+  request.sampling.context_limit = 20;
+  EXPECT_TRUE(contains(refused(request), "context limit of 20"));
+  request = request_of(3, 4);
+  request.prompt[1] = kVocab;
+  EXPECT_TRUE(contains(refused(request), "prompt token 40"));
+  request = request_of(3, 4);
+  request.sampling.top_p = 0;
+  EXPECT_TRUE(contains(refused(request), "top-p: expected"));
+  request = request_of(3, 4);
+  request.sampling.stop = {"x"};
+  EXPECT_TRUE(contains(refused(request), "tokenizer"));
+}
+
+TEST(LeaderStep, EndsAtTheContextLimit) {
+  ReplicaConfig config;
+  config.context_tokens = 24;
+  const auto replica = start(plain_store(), 1, config);
+  Request limited = request_of(20, 100);
+  limited.sampling.context_limit = 22;
+  const std::vector<Answer> got = answers(*replica, {request_of(20, 100), limited});
+  EXPECT_EQ(got[0].completion.token_ids.size(), 4U);
+  EXPECT_EQ(got[0].completion.finish_reason, FinishReason::kLength);
+  EXPECT_EQ(got[1].completion.token_ids.size(), 2U);
+}
+
+TEST(LeaderStep, GivesTheSameAnswerFromTheCache) {
+  const auto replica = start(plain_store(), 2);
+  Leader leader(replica->leader(), nullptr);
+  const Answer first = answers(leader, {request_of(37, 6)})[0];
+  const Answer second = answers(leader, {request_of(37, 6)})[0];
+  EXPECT_EQ(first.completion.cached_tokens, 0U);
+  EXPECT_EQ(first.completion.computed_tokens, 37U + 5);
+  EXPECT_EQ(second.completion.cached_tokens, 32U);
+  EXPECT_EQ(second.completion.computed_tokens, 5U + 5);
+  expect_equal(second, first, "from the cache");
+}
+
+TEST(LeaderStep, ScoresAPromptWithTheLogitsOfItsAnswer) {
+  ReplicaConfig config;
+  config.chunk_tokens = 7;
+  const auto replica = start(plain_store(), 2, config);
+  const Answer answer = answers(*replica, {request_of(11, 6)})[0];
+  Request scored = request_of(11, 6);
+  const auto& ids = answer.completion.token_ids;
+  scored.prompt.insert(scored.prompt.end(), ids.begin(), ids.end() - 1);
+  std::vector<Digest> digests;
+  scored.score = [&](std::uint32_t position, std::span<const float> logits) {
+    EXPECT_EQ(position, digests.size());
+    EXPECT_EQ(logits.size(), kVocab);
+    digests.push_back(logits_digest(logits));
+  };
+  const Answer got = answers(*replica, {scored})[0];
+  EXPECT_TRUE(got.completion.token_ids.empty());
+  ASSERT_EQ(digests.size(), 16U);
+  for (std::size_t i = 0; i < 6; ++i) {
+    EXPECT_EQ(digests[10 + i], answer.completion.trace[i].logits_digest) << i;
+  }
+}
+
+TEST(LeaderStep, ScoresAPromptThatFillsTheCache) {
+  ReplicaConfig config;
+  config.context_tokens = 128;
+  config.num_blocks = 2;
+  const auto replica = start(plain_store(), 1, config);
+  Request scored = request_of(32, 50);  // Nothing is sampled: no room is needed for it.
+  std::size_t count = 0;
+  scored.score = [&](std::uint32_t, std::span<const float>) { ++count; };
+  EXPECT_TRUE(answers(*replica, {scored})[0].status.ok());
+  EXPECT_EQ(count, 32U);
+}
+
+// Tokens 2 to 39 are the letters a to z and A to L; 0 and 1 are special, 1 ends an answer.
+Tokenizer letters() {
+  std::string tokens = R"("<s>","</s>")";
+  std::string types = "3,3";
+  for (int i = 0; i < 38; ++i) {
+    tokens += std::string(",\"") + static_cast<char>(i < 26 ? 'a' + i : 'A' + i - 26) + '"';
+    types += ",1";
+  }
+  auto tokenizer = Tokenizer::from_json(
+      R"({"tokenizer.ggml.eos_token_id":1,"tokenizer.ggml.merges":[],"tokenizer.ggml.model":"gpt2",)"
+      R"("tokenizer.ggml.pre":"gpt-2","tokenizer.ggml.token_type":[)" +
+      types + R"(],"tokenizer.ggml.tokens":[)" + tokens + "]}");
+  CHECK(tokenizer.ok(), tokenizer.ok() ? "" : tokenizer.error().message.c_str());
+  return std::move(tokenizer).value();
+}
+
+std::string text_of(const Tokenizer& tokenizer, std::span<const std::uint32_t> ids) {
+  std::string out;
+  for (const std::uint32_t id : ids) out += tokenizer.token_bytes(id);
+  return out;
+}
+
+Request lettered_request() {
+  Request request = request_of(9, 12, 1.5F);
+  request.sampling.ignore_eos = true;
+  return request;
+}
+
+TEST(LeaderCancel, KeepsTheTextSoFar) {
+  const Tokenizer tokenizer = letters();
+  const auto replica = start(plain_store(), 2);
+  Leader leader(replica->leader(), &tokenizer);
+  const Completion whole = answers(leader, {lettered_request()})[0].completion;
+  const SequenceId id = leader.add(lettered_request()).value();
+  for (int i = 0; i < 5; ++i) ASSERT_TRUE(leader.step().ok());
+  leader.cancel(id);
+  leader.cancel(id);
+  EXPECT_TRUE(leader.idle());
+  const Completion cut = leader.take(id);
+  const std::span<const std::uint32_t> head = std::span(whole.token_ids).first(5);
+  EXPECT_EQ(cut.token_ids, std::vector<std::uint32_t>(head.begin(), head.end()));
+  EXPECT_EQ(cut.text, text_of(tokenizer, head));
+  EXPECT_FALSE(cut.text.empty());
+  EXPECT_EQ(cut.finish_reason, FinishReason::kLength);
+  // The blocks are free again, and others are not disturbed.
+  EXPECT_EQ(leader.scheduler().pool().num_referenced(), 0);
+  EXPECT_EQ(answers(leader, {lettered_request()})[0].completion.token_ids, whole.token_ids);
+}
+
+TEST(LeaderCancel, EndsASequenceThatWaits) {
+  const auto replica = start(plain_store(), 1);
+  Leader leader(replica->leader(), nullptr);
+  const SequenceId id = leader.add(request_of(3, 4)).value();
+  leader.cancel(id);
+  EXPECT_TRUE(leader.idle());
+  EXPECT_TRUE(leader.take(id).token_ids.empty());
+}
+
+TEST(LeaderStep, StopsAtAStopString) {
+  const Tokenizer tokenizer = letters();
+  const auto replica = start(plain_store(), 1);
+  Leader leader(replica->leader(), &tokenizer);
+  const Completion whole = answers(leader, {lettered_request()})[0].completion;
+  ASSERT_GE(whole.text.size(), 8U);
+  EXPECT_EQ(whole.text, text_of(tokenizer, whole.token_ids));
+  Request request = lettered_request();
+  request.sampling.stop = {whole.text.substr(4, 3)};
+  const std::size_t at = whole.text.find(request.sampling.stop[0]);
+  const SequenceId id = leader.add(request).value();
+  std::string streamed;
+  while (!leader.idle()) {
+    const auto events = leader.step();
+    ASSERT_TRUE(events.ok());
+    for (const SequenceEvent& event : events.value()) streamed += event.text;
+  }
+  const Completion stopped = leader.take(id);
+  EXPECT_EQ(stopped.text, whole.text.substr(0, at));
+  EXPECT_EQ(streamed, stopped.text);
+  EXPECT_EQ(stopped.finish_reason, FinishReason::kStop);
+  EXPECT_EQ(text_of(tokenizer, stopped.token_ids), whole.text.substr(0, at + 3));
+}
+
+TEST(LeaderStep, EndsAtTheEndTokenUnlessItIsIgnored) {
+  const Tokenizer tokenizer = letters();
+  const auto replica = start(plain_store(), 1);
+  Leader leader(replica->leader(), &tokenizer);
+  Request request = request_of(9, 5);
+  request.sampling.logit_bias = {{1, 1e30F}};
+  const Completion ended = answers(leader, {request})[0].completion;
+  EXPECT_EQ(ended.token_ids, std::vector<std::uint32_t>{1});
+  EXPECT_EQ(ended.finish_reason, FinishReason::kStop);
+  EXPECT_EQ(ended.text, "");
+  request.sampling.ignore_eos = true;
+  const Completion full = answers(leader, {request})[0].completion;
+  EXPECT_EQ(full.token_ids, std::vector<std::uint32_t>(5, 1));
+  EXPECT_EQ(full.finish_reason, FinishReason::kLength);
+}
+
+// A model in which token kBad, and no other, overflows in layer 1's feed-forward input. Channel
+// kChannel of the residual stream is written by the embedding of kBad alone, and there the norm of
+// that layer is huge.
+constexpr std::uint32_t kBad = 7;
+constexpr std::size_t kChannel = 5;
+
+GgufWriter overflowing_model() {
+  GgufWriter model = tiny_llama(shape());
+  GgufWriter::Tensor& embedding = model.tensor("token_embd.weight");
+  constexpr std::size_t kBlockBytes = 34;  // q8_0: a binary16 scale, 32 codes.
+  const std::size_t row_bytes = embedding.data.size() / kVocab;
+  for (std::uint32_t token = 0; token < kVocab; ++token) {
+    std::uint8_t* row = embedding.data.data() + token * row_bytes;
+    if (token == kBad) {
+      std::fill_n(row, row_bytes, std::uint8_t{0});
+      row[0] = 0xFF;  // 65504.
+      row[1] = 0x7B;
+    }
+    static_assert(kChannel < kBlockBytes - 2);
+    row[2 + kChannel] = token == kBad ? 127 : 0;
+  }
+  for (const char* layer : {"blk.0.", "blk.1."}) {
+    for (const char* name : {"attn_output.weight", "ffn_down.weight"}) {
+      GgufWriter::Tensor& matrix = model.tensor(std::string(layer) + name);
+      const std::size_t bytes = matrix.data.size() / matrix.dims[1];
+      std::fill_n(matrix.data.begin() + static_cast<std::ptrdiff_t>(kChannel * bytes), bytes,
+                  std::uint8_t{0});
+    }
+  }
+  const float huge = 3e38F;
+  std::memcpy(model.tensor("blk.1.ffn_norm.weight").data.data() + kChannel * sizeof huge, &huge,
+              sizeof huge);
+  return model;
+}
+
+TEST(LeaderStep, EndsASequenceThatOverflowsAndNoOther) {
+  static const Store store = imported(overflowing_model());
+  Request bad = request_of(20, 4);
+  for (std::uint32_t& token : bad.prompt) token = token == kBad ? 8 : token;
+  Request good = bad;
+  bad.prompt[3] = kBad;
+  const Answer wanted = answers(*start(store, 1), {good})[0];
+  ASSERT_TRUE(wanted.status.ok());
+  for (const int ranks : {1, 2, 4}) {
+    const auto replica = start(store, ranks);
+    Leader leader(replica->leader(), nullptr);
+    const std::vector<Answer> got = answers(leader, {good, bad, good});
+    expect_equal(got[0], wanted, "in front");
+    expect_equal(got[2], wanted, "behind");
+    // Again: the damaged keys and values are not in the cache, where nobody would see what is wrong
+    // with them.
+    const Answer again = answers(leader, {bad})[0];
+    for (const Answer& answer : {got[1], again}) {
+      ASSERT_FALSE(answer.status.ok()) << ranks << " ranks";
+      EXPECT_EQ(answer.status.error().code, ErrorCode::kCorrupt);
+      EXPECT_EQ(answer.status.error().message,
+                "a value is NaN or infinite in layer 1, feed-forward input");
+      EXPECT_TRUE(answer.completion.token_ids.empty());
+      EXPECT_EQ(answer.completion.cached_tokens, 0U);
+    }
+    expect_equal(answers(leader, {good})[0], wanted, "afterwards");
+  }
+}
+
+}  // namespace
+}  // namespace lockstep
