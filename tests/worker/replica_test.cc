@@ -297,14 +297,17 @@ TEST(LeaderStep, ScoresAPromptThatFillsTheCache) {
   EXPECT_EQ(count, 32U);
 }
 
-// Tokens 2 to 39 are the letters a to z and A to L; 0 and 1 are special, 1 ends an answer.
-Tokenizer letters() {
+// Tokens 2 to 38 are the letters a to z and A to K, the last one is given; 0 and 1 are special, 1
+// ends an answer.
+Tokenizer letters(const std::string& last = "L") {
   std::string tokens = R"("<s>","</s>")";
   std::string types = "3,3";
-  for (int i = 0; i < 38; ++i) {
+  for (int i = 0; i < 37; ++i) {
     tokens += std::string(",\"") + static_cast<char>(i < 26 ? 'a' + i : 'A' + i - 26) + '"';
     types += ",1";
   }
+  tokens += ",\"" + last + '"';
+  types += ",1";
   auto tokenizer = Tokenizer::from_json(
       R"({"tokenizer.ggml.eos_token_id":1,"tokenizer.ggml.merges":[],"tokenizer.ggml.model":"gpt2",)"
       R"("tokenizer.ggml.pre":"gpt-2","tokenizer.ggml.token_type":[)" +
@@ -393,6 +396,19 @@ TEST(LeaderStep, EndsAtTheEndTokenUnlessItIsIgnored) {
   const Completion full = answers(leader, {request})[0].completion;
   EXPECT_EQ(full.token_ids, std::vector<std::uint32_t>(5, 1));
   EXPECT_EQ(full.finish_reason, FinishReason::kLength);
+}
+
+TEST(LeaderStep, StopsAtAStopStringInTheLastBytes) {
+  const Tokenizer tokenizer = letters("\u00C3");  // The byte C3, which begins a character.
+  const auto replica = start(plain_store(), 1);
+  Leader leader(replica->leader(), &tokenizer);
+  Request request = request_of(9, 1);
+  request.sampling.logit_bias = {{39, 1e30F}};
+  EXPECT_EQ(answers(leader, {request})[0].completion.text, "\uFFFD");
+  request.sampling.stop = {"\uFFFD"};
+  const Completion stopped = answers(leader, {request})[0].completion;
+  EXPECT_EQ(stopped.finish_reason, FinishReason::kStop);
+  EXPECT_EQ(stopped.text, "");
 }
 
 // A model in which token kBad, and no other, overflows in layer 1's feed-forward input. Channel

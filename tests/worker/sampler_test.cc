@@ -202,6 +202,13 @@ TEST(SamplerSample, DrawsBySeedIndexAndChoiceAlone) {
   EXPECT_FALSE(others.contains(first));
 }
 
+TEST(SamplerSample, NeverDrawsATokenWithoutWeight) {
+  constexpr std::uint64_t kSeed =
+      293046734;  // The least whose first draw begins with 30 zero bits.
+  ASSERT_EQ(token_draw(kSeed, 0, 0) >> 34, 0U);
+  EXPECT_EQ(sample({-1000, 0}, at_temperature(1, kSeed)), 1U);
+}
+
 // Numerics, "Sampling", word for word: everything is sorted, nothing is shared with the code under
 // test but exp and the draw.
 class Reference {
