@@ -63,6 +63,13 @@ bool asks_for_help(const CLI::App& command) {
   return std::ranges::any_of(chosen, [](const CLI::App* sub) { return asks_for_help(*sub); });
 }
 
+// Whether this is a group of which one option is wanted, and the command line has it.
+bool has_its_only_option(const CLI::App& command) {
+  const auto options = command.get_options();
+  return command.get_require_option_max() == 1 &&
+         std::ranges::any_of(options, [](const CLI::Option* option) { return !option->empty(); });
+}
+
 std::vector<std::string> split(std::string_view text) {
   std::vector<std::string> pieces;
   for (std::size_t begin = 0;;) {
@@ -136,6 +143,7 @@ class SettingsSource::Filler final : public CLI::Config {
 
   // Fills `command` and the subcommand that was chosen below it.
   void fill(CLI::App& command, const lockstep::Config& config) const {
+    if (has_its_only_option(command)) return;
     std::string table = table_of(command);
     if (!table.empty()) table.pop_back();
     for (CLI::Option* option : command.get_options([](const CLI::Option*) { return true; })) {

@@ -78,6 +78,24 @@ std::string explain_exclusion(const std::string& text) {
   return text.substr(0, verb) + " and " + text.substr(verb + kVerb.size()) + " exclude each other";
 }
 
+// What a group of which one option is wanted lacks, or has too much; "" when no group is at fault.
+std::string explain_group(const CLI::App& command) {
+  for (const CLI::App* group :
+       command.get_subcommands([](const CLI::App* sub) { return sub->get_name().empty(); })) {
+    std::vector<std::string> wanted;
+    std::vector<std::string> given;
+    for (const CLI::Option* option : group->get_options()) {
+      if (option == group->get_help_ptr()) continue;
+      wanted.push_back(option->get_name());
+      if (!option->empty()) given.push_back(option->get_name());
+    }
+    if (group->get_require_option_max() != 1 || given.size() == 1) continue;
+    if (given.empty() && group->get_require_option_min() == 0) continue;
+    return "expected one of " + joined(wanted) + (given.empty() ? "" : "; got " + joined(given));
+  }
+  return "";
+}
+
 // The option that a message of CLI11 begins with ("--ranks: ...", "--out is required").
 const CLI::Option* option_of(const CLI::App& command, const std::string& message) {
   const std::string name = message.substr(0, message.find_first_of(": "));
@@ -134,6 +152,10 @@ UsageError explain_usage_error(const CLI::App& root, const CLI::ParseError& erro
   const CLI::Option* option = option_of(command, text);
   if (missing && option == nullptr && !subcommand_names(command).empty()) {
     return {"expected a subcommand: " + joined(subcommand_names(command)), ""};
+  }
+  if (missing && option == nullptr) {
+    const std::string group = explain_group(command);
+    return {group.empty() ? text : group, ""};
   }
   if (option == nullptr) return {text, ""};
   const std::string name = option->get_name();

@@ -35,7 +35,10 @@ void add_work(CLI::App& root, CommandContext& context, const std::function<Resul
   add_list(command, "--list", options->list, {0, 9}, "List.");
   auto* prompt = add_text(command, "--prompt", options->prompt, "Prompt.");
   add_text(command, "--chat", options->chat, "Chat.")->excludes(prompt);
-  add_text(*command.add_option_group("Sources"), "--source", options->source, "Source.");
+  CLI::App& group = *command.add_option_group("Sources");
+  add_text(group, "--source", options->source, "Source.");
+  add_text(group, "--other", options->source, "Another source.");
+  group.require_option(0, 1);
   add_json_flag(command, context);
   set_action(command, context, [options, fail]() -> Result<int> {
     if (fail) return fail();
@@ -148,6 +151,8 @@ TEST(RunApplication, SaysWhatIsWrongWithACommandLine) {
        "lockstep work: --threads: given 2 times, expected once\n"},
       {{"work", "in", "--chat", "a", "--prompt", "b"},
        "lockstep work: --prompt and --chat exclude each other\n"},
+      {{"work", "in", "--source", "a", "--other", "b"},
+       "lockstep work: expected one of --source, --other; got --source, --other\n"},
       {{"work", "in", "--config", "/no/such.toml"},
        "lockstep work: --config: cannot read \"/no/such.toml\"\n"},
   };
@@ -224,6 +229,7 @@ TEST(RunApplication, TreatsAnOptionGroupAsPartOfItsSubcommand) {
       0U);
   const ConfigFile file("[work]\nsource = \"f\"\n");
   EXPECT_EQ(run({"work", "in", "--config", file.path()}).out, "in 1 0 f\n");
+  EXPECT_EQ(run({"work", "in", "--config", file.path(), "--other", "o"}).out, "in 1 0 o\n");
 }
 
 TEST(RunApplication, OnlyRankZeroAnswersAWrongCommandLine) {
