@@ -161,11 +161,14 @@ Result<Value> do_truncate(Renderer& renderer, const Value& self, const Arguments
   CHAT_ASSIGN(const std::int64_t leeway, reader.has(3) && reader.get(3)->is_none()
                                              ? Result<std::int64_t>(5)
                                              : reader.integer(3, 5));
-  if (!self.is(Kind::kText) || !end.is(Kind::kText)) return wrong("truncate needs a str");
+  if (!end.is(Kind::kText)) return wrong("truncate: end must be a str");
   const auto end_length = static_cast<std::int64_t>(end.text().length());
   if (length < end_length || leeway < 0) return wrong("truncate: the length is too small");
-  const auto size = static_cast<std::int64_t>(self.text().length());
+  // What is short enough stays as it is, text or not.
+  CHAT_ASSIGN(const Value length_of_self, apply_filter(renderer, "length", self, Arguments()));
+  const std::int64_t size = length_of_self.integer();
   if (size <= length || size - length <= leeway) return self;
+  if (!self.is(Kind::kText)) return wrong("truncate needs a str");
   Budget& budget = renderer.budget();
   CHAT_ASSIGN(Value kept,
               substring(budget, self.text(), 0, static_cast<std::size_t>(length - end_length)));

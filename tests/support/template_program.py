@@ -136,8 +136,8 @@ FILTERS = ["trim", "upper", "lower", "title", "capitalize", "length", "list", "f
            "map('string')|join('+')", "map(attribute='role')|list", "select|list", "reject|list",
            "select('string')|list", "select('number')|list", "selectattr('content')|list|length",
            "rejectattr('role', 'equalto', 'user')|list|length", "batch(2)|list", "safe", "count",
-           "sort(reverse=true)", "center(9)", "truncate(5)", "map('length')|list", "urlencode",
-           "attr('items') is defined", "escape"]
+           "sort(reverse=true)", "center(9)", "truncate(5)", "map('length')|list",
+           "attr('items') is defined"]
 TESTS = ["defined", "undefined", "none", "string", "number", "mapping", "iterable", "sequence",
          "true", "false", "boolean", "integer", "float", "odd", "even", "callable", "lower",
          "upper", "in [1, 'a']", "eq 1", "equalto('a')", "gt(1)", "divisibleby(2)"]
@@ -232,7 +232,10 @@ def wild(source, depth):
     if draw < 0.5:
         return f"({inner}){source.choice(METHODS)}"
     if draw < 0.6:
-        return f"({inner}){source.choice(SUBSCRIPTS)}"
+        subscript = source.choice(SUBSCRIPTS)
+        if ":" in subscript:  # jinja2 folds a slice of a constant such as 1 to "undefined".
+            inner = typed(source, source.choice("LT"), depth - 1)
+        return f"({inner}){subscript}"
     if draw < 0.68:
         return f"({inner}) is {source.choice(['', 'not '])}{source.choice(TESTS)}"
     other = wild(source, depth - 1)
