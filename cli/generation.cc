@@ -54,8 +54,8 @@ void add_sampling_options(CLI::App& command, SamplingOptions& options) {
       ->type_name("ID=VALUE")
       ->allow_extra_args(false)
       ->group(group);
-  add_integer(command, "--seed", p.seed, {std::uint64_t{0}, UINT64_MAX},
-              "Draws depend on (seed, position, choice) alone.")
+  add_integer(command, "--seed", options.seed, {std::uint64_t{0}, UINT64_MAX},
+              "Draws depend on (seed, position, choice) alone. [drawn and printed; 0 when greedy]")
       ->group(group);
   add_integer(command, "--choice-index", p.choice_index, {0U, UINT32_MAX},
               "Which of several answers to the same request.")
@@ -70,8 +70,13 @@ void add_sampling_options(CLI::App& command, SamplingOptions& options) {
       ->group(group);
 }
 
-Result<SamplingParams> sampling_params(const SamplingOptions& options) {
+Result<SamplingParams> sampling_params(const SamplingOptions& options, Random& random) {
   SamplingParams params = options.params;
+  if (options.seed) {
+    params.seed = *options.seed;
+  } else if (params.temperature > 0) {
+    random.fill({reinterpret_cast<std::uint8_t*>(&params.seed), sizeof params.seed});
+  }
   params.trace = options.trace == "tokens" ? TraceKind::kTokens : TraceKind::kLogits;
   for (const std::string& text : options.logit_bias) {
     LOCKSTEP_TRY_ASSIGN(const auto bias, parse_bias(text), "sampling");

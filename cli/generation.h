@@ -2,9 +2,11 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "base/random.h"
 #include "chainbridge/job_record.h"
 #include "cli/command.h"
 #include "worker/leader.h"
@@ -14,6 +16,7 @@ namespace lockstep {
 struct SamplingOptions {
   SamplingParams params;
   std::vector<std::string> logit_bias;  // "ID=VALUE".
+  std::optional<std::uint64_t> seed;    // Empty: drawn for a request that samples.
   std::string trace = "logits";         // "tokens", "logits" or "layers".
 };
 
@@ -21,8 +24,9 @@ struct SamplingOptions {
 // --trace.
 void add_sampling_options(CLI::App& command, SamplingOptions& options);
 
-// The parameters, logit biases parsed and sorted, trace kind set.
-Result<SamplingParams> sampling_params(const SamplingOptions& options);
+// The parameters: logit biases parsed and sorted, trace kind set, and a seed from `random` where the request samples and
+// none was given.
+Result<SamplingParams> sampling_params(const SamplingOptions& options, Random& random);
 
 // A request's way through a leader, with the times that a user feels.
 struct Generation {

@@ -31,7 +31,8 @@ struct RunRecord {
   Generation generation;
   AssignedJob job;
   std::optional<ResultHashes> hashes;  // Not of an interrupted run.
-  Digest ledger_id;                    // 0 without a ledger.
+  std::uint64_t seed = 0;
+  Digest ledger_id;  // 0 without a ledger.
   std::vector<std::string> layer_digests;
   std::vector<RankReport> ranks;
 };
@@ -86,6 +87,7 @@ OrderedJson record_json(const RunRecord& record, std::string_view device) {
   json["time_to_first_token_s"] = record.generation.first_token_s;
   json["prefill_tokens_per_s"] = record.generation.prefill_tokens_per_s();
   json["decode_tokens_per_s"] = record.generation.decode_tokens_per_s();
+  json["seed"] = record.seed;
   json["model_id"] = record.job.model_id.hex();
   json["spec_hash"] = record.job.spec_hash.hex();
   json["job_id"] = record.job.job_id.hex();
@@ -109,6 +111,9 @@ void print_summary(const RunRecord& record, const RunOptions& options, std::stri
   std::fprintf(stderr, "completion  %5zu tokens  %8.1f tokens/s\n", c.token_ids.size(),
                g.decode_tokens_per_s());
   std::fprintf(stderr, "time to first token  %.3f s\n", g.first_token_s);
+  if (options.sampling.params.temperature > 0) {
+    std::fprintf(stderr, "seed         %llu\n", static_cast<unsigned long long>(record.seed));
+  }
   if (record.hashes) {
     std::fprintf(stderr, "output_hash  %s\ntrace_root   %s\nresult_hash  %s\n",
                  record.hashes->output_hash.hex().c_str(), record.hashes->trace_root.hex().c_str(),
@@ -155,6 +160,7 @@ Result<RunRecord> run_request(const RunOptions& options, ReplicaSession& session
   Leader leader(rank, &tokenizer);
   request.sampling.context_limit = rank.config().context_tokens;
   RunRecord record;
+  record.seed = request.sampling.seed;
   LOCKSTEP_TRY_ASSIGN(record.ranks, rank.lead_report(), "ranks");
   const Assignment assignment =
       make_assignment(session.store().manifest(), request, record.ranks, rank.device());
@@ -177,14 +183,15 @@ Result<RunRecord> run_request(const RunOptions& options, ReplicaSession& session
     }
   }
   attach_observers(options, request, rank, dump, record.layer_digests);
-  const auto show = [](const std::string& text) {
-    std::fwrite(text.data(), 1, text.size(), stdout);
-    std::fflush(stdout);
+  Status shown;
+  const auto show = [&shown](const std::string& text) {
+    if (shown.ok()) shown = print_text(text);
   };
   LOCKSTEP_TRY_ASSIGN(record.generation,
                       generate(leader, std::move(request),
                                stream ? std::function<void(const std::string&)>(show) : nullptr),
                       "run");
+  LOCKSTEP_TRY(std::move(shown), "answer");
   LOCKSTEP_TRY_ASSIGN(record.ranks, rank.lead_report(), "ranks");
   if (dump.is_open() && !dump.flush()) {
     return Error{ErrorCode::kIo, "--dump-logits: cannot write " + options.dump_logits};
@@ -210,7 +217,7 @@ Result<Prepared> prepare(const RunOptions& options, const Store& store) {
   Prepared prepared;
   LOCKSTEP_TRY_ASSIGN(const std::string blob, store.read_blob(TensorKind::kTokenizer), "tokenizer");
   LOCKSTEP_TRY_ASSIGN(prepared.tokenizer, Tokenizer::from_json(blob), "tokenizer");
-  LOCKSTEP_TRY_ASSIGN(prepared.request.sampling, sampling_params(options.sampling), "options");
+  LOCKSTEP_TRY_ASSIGN(prepared.request.sampling, sampling_params(options.sampling, system_random()), "options");
   LOCKSTEP_TRY_ASSIGN(prepared.request.prompt,
                       encode_prompt_options(options.prompt, store, *prepared.tokenizer), "prompt");
   return prepared;

@@ -23,6 +23,7 @@
 #include "sharding/store/temporary_directory.h"
 #include "sharding/store/tensor_plan.h"
 #include "sharding/store/weights_root.h"
+#include "sharding/tokenizer.h"
 
 namespace lockstep {
 namespace {
@@ -267,6 +268,15 @@ Status check_space(const std::string& directory, std::span<const PlannedFile> fi
   return {};
 }
 
+// A tokenizer that the engine could not read would make the store useless for text. A model without one serves token ids.
+Status check_tokenizer(const std::string& blob) {
+  LOCKSTEP_TRY_ASSIGN(const Json keys, parse_json(blob), "keys");
+  if (!keys.contains("tokenizer.ggml.model")) return {};
+  auto tokenizer = Tokenizer::from_json(blob);
+  if (!tokenizer.ok()) return std::move(tokenizer).error();
+  return {};
+}
+
 Result<Manifest> describe(const Source& source, const std::string& path,
                           const ImportOptions& options) {
   Manifest manifest;
@@ -278,6 +288,7 @@ Result<Manifest> describe(const Source& source, const std::string& path,
   manifest.source_type = "gguf";
   manifest.source_tensors = source.model.tensors;
   manifest.rope_factors = source.model.rope_factors;
+  LOCKSTEP_TRY(check_tokenizer(source.model.tokenizer), "tokenizer");
   manifest.tokenizer_hash = keccak256(source.model.tokenizer);
   manifest.template_hash = keccak256(source.model.chat_template);
   const BlobSizes blobs = {source.model.tokenizer.size(), source.model.chat_template.size()};
