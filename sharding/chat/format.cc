@@ -33,8 +33,9 @@ class PercentValues {
   }
   bool has_rest() const {
     if (is_tuple_) return next_ < values_.list().items.size();
-    // Python lets a dict, and a list for that matter, go unused.
-    const bool is_mapping = values_.is(Kind::kDict) || values_.is(Kind::kList);
+    // Python lets whatever has items go unused: a dict, a list, and an undefined value of Jinja.
+    const bool is_mapping =
+        values_.is(Kind::kDict) || values_.is(Kind::kList) || values_.is_undefined();
     return next_ == 0 && !used_name_ && !is_mapping;
   }
 
