@@ -168,7 +168,8 @@ void set_action(CLI::App& command, CommandContext& context, std::function<Result
 
 int report_error(const CommandContext& context, const Error& error) {
   const int status = exit_status(error.code);
-  // Errors that all ranks agreed on are rank 0's to tell; a rank that is lost alone has told the log.
+  // Errors that all ranks agreed on are rank 0's to tell; a rank that is lost alone has told the
+  // log.
   if (is_other_rank()) return status;
   print_error(context, error_code_name(error.code), status, error.message);
   return status;

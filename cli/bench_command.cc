@@ -1,4 +1,5 @@
-// `lockstep bench`: how fast a model runs here, in the dialect of llama-bench; and `bench perplexity`.
+// `lockstep bench`: how fast a model runs here, in the dialect of llama-bench; and `bench
+// perplexity`.
 #include <ctime>
 #include <fstream>
 #include <optional>
@@ -50,7 +51,8 @@ std::uint64_t num_params(const Manifest& manifest) {
   for (const StoredTensor& tensor : manifest.tensors) {
     const bool blob =
         tensor.kind == TensorKind::kTokenizer || tensor.kind == TensorKind::kChatTemplate;
-    if (!blob) params += static_cast<std::uint64_t>(tensor.rows) * static_cast<std::uint64_t>(tensor.k);
+    if (!blob)
+      params += static_cast<std::uint64_t>(tensor.rows) * static_cast<std::uint64_t>(tensor.k);
   }
   return params;
 }
@@ -69,9 +71,10 @@ BenchRow row_of(const BenchOptions& options, ReplicaSession& session, int thread
   CHECK(matrix != nullptr, "a checked manifest has layer 0");
   row.model_params = num_params(manifest);
   char millions[32];
-  (void)std::snprintf(millions, sizeof millions, "%.1fM", static_cast<double>(row.model_params) * 1e-6);
-  row.model_type = "llama " + std::string(millions) + " " +
-                   std::string(weight_format_name(matrix->format));
+  (void)std::snprintf(millions, sizeof millions, "%.1fM",
+                      static_cast<double>(row.model_params) * 1e-6);
+  row.model_type =
+      "llama " + std::string(millions) + " " + std::string(weight_format_name(matrix->format));
   row.model_bytes = weight_bytes(manifest);
   row.cpu = cpu_name();
   row.device = session.rank().device();
@@ -93,12 +96,13 @@ std::vector<std::uint32_t> made_up_prompt(int count, int vocab_size) {
   return ids;
 }
 
-// Nanoseconds of one run. A prompt ends with its first sampled token, as llama-bench's; a generation starts from one
-// token, so that each of its steps is a decode.
+// Nanoseconds of one run. A prompt ends with its first sampled token, as llama-bench's; a
+// generation starts from one token, so that each of its steps is a decode.
 Result<std::uint64_t> time_once(ReplicaSession& session, int n_prompt, int n_gen) {
   Leader leader(session.rank(), nullptr);
   Request request;
-  request.prompt = made_up_prompt(std::max(n_prompt, 1), session.store().manifest().config.vocab_size);
+  request.prompt =
+      made_up_prompt(std::max(n_prompt, 1), session.store().manifest().config.vocab_size);
   request.sampling.max_completion_tokens = static_cast<std::uint32_t>(std::max(n_gen, 1));
   request.sampling.trace = TraceKind::kTokens;
   LOCKSTEP_TRY_ASSIGN(const SequenceId id, leader.add(std::move(request)), "bench");
@@ -173,7 +177,8 @@ void add_perplexity_command(CLI::App& bench_command, CommandContext& context) {
   add_text(command, "--text", options->text, "The text, read from its start.")->type_name("FILE");
   add_integer(command, "--window", options->window, {2, 1 << 20},
               "Tokens of one window, each a context of its own, no begin token.");
-  add_integer(command, "--windows", options->windows, {1, 1 << 20}, "Windows, one after the other.");
+  add_integer(command, "--windows", options->windows, {1, 1 << 20},
+              "Windows, one after the other.");
   add_text(command, "--dump-logits", options->dump_logits,
            "Write the logits of every prediction, binary32 [predictions, vocabulary].")
       ->type_name("FILE");
@@ -188,11 +193,11 @@ void add_perplexity_command(CLI::App& bench_command, CommandContext& context) {
 
 void add_bench_command(CLI::App& root, CommandContext& context) {
   const auto options = std::make_shared<BenchOptions>();
-  CLI::App& command =
-      add_command(root, "bench",
-                  {.summary = "how fast a model runs here; output like llama-bench's.",
-                   .usages = {"lockstep bench --model DIR [-p 512] [-n 128] [-t 1,2] [-r 5] [-o md]",
-                              "lockstep bench perplexity --model DIR --text FILE"}});
+  CLI::App& command = add_command(
+      root, "bench",
+      {.summary = "how fast a model runs here; output like llama-bench's.",
+       .usages = {"lockstep bench --model DIR [-p 512] [-n 128] [-t 1,2] [-r 5] [-o md]",
+                  "lockstep bench perplexity --model DIR --text FILE"}});
   add_replica_options(command, options->replica, /*with_threads=*/false);
   add_list(command, "-p,--n-prompt", options->prompt_sizes, {0, 1 << 20},
            "Tokens of a prompt, one case each; 0: none. [512]");

@@ -24,8 +24,8 @@ struct SamplingOptions {
 // --trace.
 void add_sampling_options(CLI::App& command, SamplingOptions& options);
 
-// The parameters: logit biases parsed and sorted, trace kind set, and a seed from `random` where the request samples and
-// none was given.
+// The parameters: logit biases parsed and sorted, trace kind set, and a seed from `random` where
+// the request samples and none was given.
 Result<SamplingParams> sampling_params(const SamplingOptions& options, Random& random);
 
 // A request's way through a leader, with the times that a user feels.

@@ -43,8 +43,9 @@ std::vector<Column> measure(const std::vector<std::vector<std::string>>& rows) {
 Status print_text(std::string_view text) {
   errno = 0;
   const bool written = std::fwrite(text.data(), 1, text.size(), stdout) == text.size();
-  if (!written || std::fflush(stdout) != 0) return system_error(errno, "stdout", "write");
-  return {};
+  if (written && std::fflush(stdout) == 0) return {};
+  // A full disk behind stdout is no reason to try again.
+  return Error{ErrorCode::kIo, system_error(errno, "stdout", "write").message};
 }
 
 Status print_json(const OrderedJson& value) {

@@ -25,8 +25,8 @@ struct ReplicaOptions {
   std::string transport = "auto";
 };
 
-// --model, --ranks, --weights, --device, --ctx-size, --chunk, --transport, and --threads unless the subcommand has its
-// own.
+// --model, --ranks, --weights, --device, --ctx-size, --chunk, --transport, and --threads unless the
+// subcommand has its own.
 void add_replica_options(CLI::App& command, ReplicaOptions& options, bool with_threads = true);
 
 // Processors of this process's affinity mask.
@@ -47,12 +47,13 @@ class ReplicaSession {
 
   // Compute threads per rank at the next load().
   void set_threads(int threads) { config_.threads = threads; }
-  // Whether prompts may take keys and values from earlier ones, from the next load() on. Default true.
+  // Whether prompts may take keys and values from earlier ones, from the next load() on. Default
+  // true.
   void set_reuse_prefixes(bool reuse) { config_.reuse_prefixes = reuse; }
 
-  // Loads the model on all ranks; what was loaded before is given up. `ready`: whether the leader got so far that it is worth it; its
-  // error becomes everyone's. `num_sequences`: sequences of the whole context that the KV cache
-  // holds at once.
+  // Loads the model on all ranks; what was loaded before is given up. `ready`: whether the leader
+  // got so far that it is worth it; its error becomes everyone's. `num_sequences`: sequences of the
+  // whole context that the KV cache holds at once.
   Status load(const Status& ready, int num_sequences = 1);
 
   // On ranks other than 0: works until the leader is done.
@@ -61,7 +62,8 @@ class ReplicaSession {
   // On rank 0, after load().
   Rank& rank();
 
-  // On rank 0: lets the followers return and gives the model up; another load() may follow on all ranks.
+  // On rank 0: lets the followers return and gives the model up; another load() may follow on all
+  // ranks.
   void unload();
 
  private:

@@ -217,7 +217,8 @@ Result<Prepared> prepare(const RunOptions& options, const Store& store) {
   Prepared prepared;
   LOCKSTEP_TRY_ASSIGN(const std::string blob, store.read_blob(TensorKind::kTokenizer), "tokenizer");
   LOCKSTEP_TRY_ASSIGN(prepared.tokenizer, Tokenizer::from_json(blob), "tokenizer");
-  LOCKSTEP_TRY_ASSIGN(prepared.request.sampling, sampling_params(options.sampling, system_random()), "options");
+  LOCKSTEP_TRY_ASSIGN(prepared.request.sampling, sampling_params(options.sampling, system_random()),
+                      "options");
   LOCKSTEP_TRY_ASSIGN(prepared.request.prompt,
                       encode_prompt_options(options.prompt, store, *prepared.tokenizer), "prompt");
   return prepared;

@@ -54,7 +54,8 @@ template <typename Visit>
 void BlockPool::walk_prefix(std::span<const std::uint32_t> tokens, Visit visit) const {
   std::uint64_t parent = 0;
   while (tokens.size() >= kBlockTokens) {
-    const auto found = published_.find(Key{parent, {tokens.begin(), tokens.begin() + kBlockTokens}});
+    const auto found =
+        published_.find(Key{parent, {tokens.begin(), tokens.begin() + kBlockTokens}});
     if (found == published_.end()) return;
     visit(found->second);
     parent = at(found->second).name;

@@ -1,8 +1,10 @@
-// The KV blocks of a replica: reference counts, and reuse of full blocks whose tokens and whole prefix are equal.
+// The KV blocks of a replica: reference counts, and reuse of full blocks whose tokens and whole
+// prefix are equal.
 //
-// Every block is in one of three states: free, referenced (by one or more sequences), or cached (unreferenced, its
-// contents still usable by a later sequence with the same prefix). Full blocks are shared, never written again; a
-// partial block belongs to one sequence. Pure: no clock, thread or random source.
+// Every block is in one of three states: free, referenced (by one or more sequences), or cached
+// (unreferenced, its contents still usable by a later sequence with the same prefix). Full blocks
+// are shared, never written again; a partial block belongs to one sequence. Pure: no clock, thread
+// or random source.
 #pragma once
 
 #include <cstdint>
@@ -31,7 +33,8 @@ class BlockPool {
   // `count` blocks with one reference each, or nothing (and nothing changed).
   std::optional<std::vector<BlockId>> take(int count);
 
-  // The longest run of cached or referenced full blocks that hold `tokens` from the start, each with one reference more.
+  // The longest run of cached or referenced full blocks that hold `tokens` from the start, each
+  // with one reference more.
   std::vector<BlockId> share_prefix(std::span<const std::uint32_t> tokens);
 
   // How many blocks share_prefix would give, and how many of those are unreferenced now.
@@ -41,16 +44,19 @@ class BlockPool {
   };
   PrefixMatch match_prefix(std::span<const std::uint32_t> tokens) const;
 
-  // Says that `block` now holds these 16 tokens behind `parent` (nothing for the first block), computed and complete.
-  // If an equal block is known already, `block` stays private. Requires: block is referenced.
+  // Says that `block` now holds these 16 tokens behind `parent` (nothing for the first block),
+  // computed and complete. If an equal block is known already, `block` stays private. Requires:
+  // block is referenced.
   void publish(BlockId block, std::optional<BlockId> parent, std::span<const std::uint32_t> tokens);
 
-  // Gives back one reference of each block of a sequence, in table order. Blocks that were published become cached when
-  // nobody refers to them, tails least recently used; the others become free.
+  // Gives back one reference of each block of a sequence, in table order. Blocks that were
+  // published become cached when nobody refers to them, tails least recently used; the others
+  // become free.
   void release(std::span<const BlockId> table);
 
  private:
-  // Names a full block by its tokens and by the name of its parent, so equal keys mean equal prefixes.
+  // Names a full block by its tokens and by the name of its parent, so equal keys mean equal
+  // prefixes.
   struct Key {
     std::uint64_t parent = 0;  // Name of the parent; 0 for the first block.
     std::vector<std::uint32_t> tokens;

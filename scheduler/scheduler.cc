@@ -30,7 +30,8 @@ Status Scheduler::add(SequenceId id, std::vector<std::uint32_t> prompt, std::uin
   const std::uint32_t needed = ceil_div<std::uint32_t>(max_tokens, kBlockTokens);
   if (needed > static_cast<std::uint32_t>(pool_.num_blocks())) {
     return Error{ErrorCode::kExhausted,
-                 "the request may grow to " + std::to_string(max_tokens) + " tokens, the KV cache holds " +
+                 "the request may grow to " + std::to_string(max_tokens) +
+                     " tokens, the KV cache holds " +
                      std::to_string(std::int64_t{pool_.num_blocks()} * kBlockTokens)};
   }
   Sequence sequence;
@@ -44,10 +45,12 @@ Status Scheduler::add(SequenceId id, std::vector<std::uint32_t> prompt, std::uin
 }
 
 bool Scheduler::admit(Sequence& sequence) {
-  // The last prompt token is always computed: its logits are wanted, and a shared block is never written.
+  // The last prompt token is always computed: its logits are wanted, and a shared block is never
+  // written.
   const std::span<const std::uint32_t> reusable =
-      config_.reuse_prefixes && !sequence.score_prompt ? std::span(sequence.tokens).first(sequence.tokens.size() - 1)
-                             : std::span<const std::uint32_t>();
+      config_.reuse_prefixes && !sequence.score_prompt
+          ? std::span(sequence.tokens).first(sequence.tokens.size() - 1)
+          : std::span<const std::uint32_t>();
   const BlockPool::PrefixMatch match = pool_.match_prefix(reusable);
   const int needed =
       static_cast<int>(ceil_div<std::uint32_t>(sequence.max_tokens, kBlockTokens)) - match.blocks;
@@ -133,7 +136,8 @@ void Scheduler::publish_full_blocks(Sequence& sequence) {
 void Scheduler::complete_step(std::span<const SampledToken> sampled) {
   auto next = sampled.begin();
   const auto complete = [&](const ScheduledSequence& entry) {
-    const bool has_token = entry.num_logits > 0 && next != sampled.end() && next->sequence == entry.sequence;
+    const bool has_token =
+        entry.num_logits > 0 && next != sampled.end() && next->sequence == entry.sequence;
     const auto found = std::ranges::find(running_, entry.sequence, &Sequence::id);
     if (found != running_.end()) {  // Else it was finished while the step ran.
       found->num_computed += static_cast<std::uint32_t>(entry.tokens.size());

@@ -1,8 +1,9 @@
 // Plans steps for the sequences of one replica. Pure: no clock, thread, socket or random source.
 //
-// A sequence knows its tokens and how many of them are computed; a step moves sequences toward their total under a token
-// budget: decodes first, then prefill chunks in order of arrival. First come, first served; a sequence is admitted when
-// the KV blocks of its whole possible length are available, so it never has to be taken back.
+// A sequence knows its tokens and how many of them are computed; a step moves sequences toward
+// their total under a token budget: decodes first, then prefill chunks in order of arrival. First
+// come, first served; a sequence is admitted when the KV blocks of its whole possible length are
+// available, so it never has to be taken back.
 #pragma once
 
 #include <cstdint>
@@ -35,22 +36,24 @@ class Scheduler {
  public:
   explicit Scheduler(const SchedulerConfig& config);
 
-  // Queues a sequence that will hold at most `max_tokens` tokens, prompt included. kExhausted when it could never fit;
-  // kInvalidArgument for an empty prompt or an id in use. With `score_prompt` the logits of every prompt token are
-  // wanted, so nothing is taken from the cache.
+  // Queues a sequence that will hold at most `max_tokens` tokens, prompt included. kExhausted when
+  // it could never fit; kInvalidArgument for an empty prompt or an id in use. With `score_prompt`
+  // the logits of every prompt token are wanted, so nothing is taken from the cache.
   Status add(SequenceId id, std::vector<std::uint32_t> prompt, std::uint32_t max_tokens,
              bool score_prompt = false);
 
   // Plans one step; an empty plan means that there is nothing to do.
   //
-  // Ensures: at most max_step_tokens tokens and max_step_sequences sequences, every entry has a token, and every planned
-  // token has a KV block. Requires: the step before was completed.
+  // Ensures: at most max_step_tokens tokens and max_step_sequences sequences, every entry has a
+  // token, and every planned token has a KV block. Requires: the step before was completed.
   StepPlan plan_step();
 
-  // Says that the last plan was carried out, and what its sampling sequences got, in the order of the plan.
+  // Says that the last plan was carried out, and what its sampling sequences got, in the order of
+  // the plan.
   void complete_step(std::span<const SampledToken> sampled);
 
-  // Ends a sequence, at once and from any state; its blocks can be used again in the next step. Unknown ids are ignored.
+  // Ends a sequence, at once and from any state; its blocks can be used again in the next step.
+  // Unknown ids are ignored.
   void finish(SequenceId id);
 
   int num_waiting() const { return static_cast<int>(waiting_.size()); }

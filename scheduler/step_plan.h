@@ -1,5 +1,5 @@
-// What one step computes: a plain value that a test, a log line and the wire can all hold. The leader makes it, every
-// rank checks its digest and carries it out.
+// What one step computes: a plain value that a test, a log line and the wire can all hold. The
+// leader makes it, every rank checks its digest and carries it out.
 #pragma once
 
 #include <cstdint>
@@ -23,9 +23,10 @@ struct ScheduledSequence {
   SequenceId sequence{};
   std::uint32_t first_position = 0;   // Tokens already in the KV cache.
   std::vector<std::uint32_t> tokens;  // Their ids; 1 when decoding, up to a chunk when prefilling.
-  std::uint32_t known_blocks = 0;     // Of its block table, named by earlier plans; 0 starts a new table.
-  std::vector<BlockId> new_blocks;    // Appended to the sequence's block table before the step.
-  std::uint32_t num_logits = 0;       // Of how many of its last tokens the logits are wanted.
+  std::uint32_t known_blocks =
+      0;  // Of its block table, named by earlier plans; 0 starts a new table.
+  std::vector<BlockId> new_blocks;  // Appended to the sequence's block table before the step.
+  std::uint32_t num_logits = 0;     // Of how many of its last tokens the logits are wanted.
 
   bool operator==(const ScheduledSequence&) const = default;
 };

@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <thread>
 
+#include "base/canonical_json.h"
 #include "base/checked.h"
 #include "base/file.h"
 #include "sharding/gguf/float_row.h"
@@ -268,7 +269,8 @@ Status check_space(const std::string& directory, std::span<const PlannedFile> fi
   return {};
 }
 
-// A tokenizer that the engine could not read would make the store useless for text. A model without one serves token ids.
+// A tokenizer that the engine could not read would make the store useless for text. A model without
+// one serves token ids.
 Status check_tokenizer(const std::string& blob) {
   LOCKSTEP_TRY_ASSIGN(const Json keys, parse_json(blob), "keys");
   if (!keys.contains("tokenizer.ggml.model")) return {};

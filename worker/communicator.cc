@@ -5,7 +5,8 @@
 namespace lockstep {
 namespace {
 
-// Bytes as floats, bit for bit (the gather moves them, never computes with them), padded to whole words.
+// Bytes as floats, bit for bit (the gather moves them, never computes with them), padded to whole
+// words.
 std::vector<float> to_words(ByteView bytes) {
   std::vector<float> words((bytes.size() + 3) / 4);
   if (!bytes.empty()) std::memcpy(words.data(), bytes.data(), bytes.size());
@@ -19,7 +20,8 @@ float word(std::uint32_t value) { return std::bit_cast<float>(value); }
 Status agree(Communicator& group, const Status& mine) {
   const int world_size = group.world_size();
   const std::string text =
-      mine.ok() ? std::string() : "rank " + std::to_string(group.rank()) + ": " + mine.error().message;
+      mine.ok() ? std::string()
+                : "rank " + std::to_string(group.rank()) + ": " + mine.error().message;
   const std::uint32_t code = mine.ok() ? 0 : 1 + static_cast<std::uint32_t>(mine.error().code);
 
   const float header[2] = {word(code), word(static_cast<std::uint32_t>(text.size()))};

@@ -17,8 +17,8 @@ struct Request {
   std::vector<std::uint32_t> prompt;  // Token ids, at least one.
   SamplingParams sampling;            // context_limit 0: the replica's.
 
-  // When set, the prompt is only scored: this gets the logits behind each prompt token, in order, and no token is
-  // sampled.
+  // When set, the prompt is only scored: this gets the logits behind each prompt token, in order,
+  // and no token is sampled.
   std::function<void(std::uint32_t position, std::span<const float> logits)> score;
 
   // When set, gets the raw logits behind each completion token before it is sampled.

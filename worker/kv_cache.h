@@ -1,5 +1,5 @@
-// The keys and values of one rank: for every layer, KV blocks of 16 tokens for the key/value heads that the rank needs.
-// Memory is reserved at once and touched as blocks are used.
+// The keys and values of one rank: for every layer, KV blocks of 16 tokens for the key/value heads
+// that the rank needs. Memory is reserved at once and touched as blocks are used.
 #pragma once
 
 #include <cstdint>
@@ -34,7 +34,8 @@ class KvCache {
   std::vector<kernels::KvCacheView> layers_;
 };
 
-// Bytes of memory that this machine (or its control group) can still give. Read from the operating system.
+// Bytes of memory that this machine (or its control group) can still give. Read from the operating
+// system.
 std::uint64_t available_memory_bytes();
 
 }  // namespace lockstep

@@ -123,8 +123,8 @@ SequenceEvent Leader::advance(Sequence& sequence, std::span<const float> logits)
   auto token = sampler_.sample(logits, sampling, sequence.counts,
                                static_cast<std::uint32_t>(completion.token_ids.size()));
   if (!token.ok()) {
-    event.status = std::move(token).error().with_context(
-        "position " + std::to_string(sequence.last_position()));
+    event.status = std::move(token).error().with_context("position " +
+                                                         std::to_string(sequence.last_position()));
     event.finished = true;
     return event;
   }
@@ -175,8 +175,8 @@ Result<std::vector<SequenceEvent>> Leader::step() {
     event.sequence = entry.sequence;
     if (bad.found()) {
       event.finished = true;
-      event.status = Error{ErrorCode::kCorrupt, "a value is NaN or infinite in " +
-                                                    bad.description(model.num_layers)};
+      event.status = Error{ErrorCode::kCorrupt,
+                           "a value is NaN or infinite in " + bad.description(model.num_layers)};
     } else if (sequence.request.score) {
       for (std::uint32_t i = 0; i < entry.num_logits; ++i) {
         sequence.request.score(entry.first_position + i, logits.subspan(i * vocab, vocab));
@@ -193,8 +193,8 @@ Result<std::vector<SequenceEvent>> Leader::step() {
   };
   for (const auto& entry : plan.decodes) handle(entry);
   for (const auto& entry : plan.prefills) handle(entry);
-  // What failed leaves before the step is completed: its keys and values must not reach the prefix cache, where nothing
-  // would flag them again.
+  // What failed leaves before the step is completed: its keys and values must not reach the prefix
+  // cache, where nothing would flag them again.
   for (const SequenceEvent& event : events) {
     if (!event.status.ok()) scheduler_.finish(event.sequence);
   }

@@ -27,16 +27,17 @@ struct SequenceEvent {
 
 class Leader {
  public:
-  // `rank` (rank 0) must outlive the leader, `tokenizer` too; without a tokenizer there is no text, no end token and no
-  // stop string.
+  // `rank` (rank 0) must outlive the leader, `tokenizer` too; without a tokenizer there is no text,
+  // no end token and no stop string.
   Leader(Rank& rank, const Tokenizer* tokenizer);
   ~Leader();
 
-  // Accepts a request. kInvalidArgument names the field; a prompt that leaves no room for a token is refused.
+  // Accepts a request. kInvalidArgument names the field; a prompt that leaves no room for a token
+  // is refused.
   Result<SequenceId> add(Request request);
 
-  // One step of everything that runs; no events and nothing done when nothing waits or runs. An error means that the
-  // replica is lost.
+  // One step of everything that runs; no events and nothing done when nothing waits or runs. An
+  // error means that the replica is lost.
   Result<std::vector<SequenceEvent>> step();
 
   bool idle() const;

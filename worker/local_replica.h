@@ -11,7 +11,8 @@ namespace lockstep {
 
 class LocalReplica {
  public:
-  // Starts world_size ranks; this thread is rank 0. All load, or the error of the lowest rank that could not.
+  // Starts world_size ranks; this thread is rank 0. All load, or the error of the lowest rank that
+  // could not.
   static Result<std::unique_ptr<LocalReplica>> start(const Store& store,
                                                      const ReplicaConfig& config, int world_size);
   // Stops and joins the followers.

@@ -44,7 +44,8 @@ void ModelRunner::set_layer_hook(LayerHook hook) { state_->hook = std::move(hook
 const RunnerCounts& ModelRunner::counts() const { return state_->pass->counts(); }
 const ModelShard& ModelRunner::shard() const { return state_->shard; }
 
-// Brings logits and flags of all ranks to the leader in one exchange: flags travel as the bits of floats.
+// Brings logits and flags of all ranks to the leader in one exchange: flags travel as the bits of
+// floats.
 Result<StepOutput> ModelRunner::State::collect(const StepBatch& batch,
                                                std::span<const float> mine) {
   const std::size_t sampled = batch.logit_tokens.size();

@@ -1,5 +1,5 @@
-// One forward pass of one batch on one rank: embedding, layers, head. Owns the rank's KV cache and the block tables that
-// the plans build up. One thread calls it; its pool does the work.
+// One forward pass of one batch on one rank: embedding, layers, head. Owns the rank's KV cache and
+// the block tables that the plans build up. One thread calls it; its pool does the work.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +16,8 @@
 
 namespace lockstep {
 
-// Where a value that is NaN or infinite was first seen in a sequence: layer and operation, ordered as they run.
+// Where a value that is NaN or infinite was first seen in a sequence: layer and operation, ordered
+// as they run.
 struct NonFinite {
   std::uint32_t code = 0;  // 0: everything was finite.
 
@@ -53,8 +54,9 @@ class ModelRunner {
                                                      const RunnerConfig& config);
   ~ModelRunner();
 
-  // Carries out the plan together with the other ranks; every rank calls it with the same plan. The output is complete
-  // on rank 0 only. kInvalidArgument when the plan does not fit (a block or token out of range): a bug of the leader.
+  // Carries out the plan together with the other ranks; every rank calls it with the same plan. The
+  // output is complete on rank 0 only. kInvalidArgument when the plan does not fit (a block or
+  // token out of range): a bug of the leader.
   Result<StepOutput> execute(const StepPlan& plan);
 
   // Hands out each layer's hidden state of the last token of a step: (layer, values [hidden_dim]).

@@ -87,9 +87,9 @@ Result<ModelShard> ModelShard::load(const Store& store, Range run) {
   shard.kv_heads_ = kv_heads_of(shard.parts(), run);
   shard.vocab_ = vocab_of(shard.parts(), run);
   const auto wanted = tensors_of(*shard.manifest_, run);
-  LOCKSTEP_TRY_ASSIGN(shard.tensors_, store.load(wanted),
-                      "load parts " + std::to_string(run.begin) + " to " +
-                          std::to_string(run.end - 1));
+  LOCKSTEP_TRY_ASSIGN(
+      shard.tensors_, store.load(wanted),
+      "load parts " + std::to_string(run.begin) + " to " + std::to_string(run.end - 1));
 
   shard.layers_.resize(static_cast<std::size_t>(shard.config().num_layers));
   for (int layer = 0; layer < shard.config().num_layers; ++layer) shard.collect_layer(layer);

@@ -1,4 +1,5 @@
-// The weights of one rank: the matrices of its run of parts, the shared key/value heads it needs, and the norms.
+// The weights of one rank: the matrices of its run of parts, the shared key/value heads it needs,
+// and the norms.
 #pragma once
 
 #include <cstdint>
@@ -9,8 +10,8 @@
 
 namespace lockstep {
 
-// A stored matrix whose rows go to several places: rows [begin, end) of a linear's output are `head_count` heads of
-// queries, keys or values.
+// A stored matrix whose rows go to several places: rows [begin, end) of a linear's output are
+// `head_count` heads of queries, keys or values.
 struct HeadRows {
   enum class Role : std::uint8_t { kQuery, kKey, kValue };
   Role role{};
@@ -36,9 +37,10 @@ struct LayerShard {
   const float* attn_norm = nullptr;  // [hidden_dim]
   const float* ffn_norm = nullptr;   // [hidden_dim]
   std::vector<HeadMatrix> qkv;
-  std::vector<kernels::MatrixView> attn_output;  // One per part of the run: [hidden_dim, heads * head_size]
-  std::vector<GateUp> gate_up;                   // One per part of the run.
-  std::vector<kernels::MatrixView> ffn_down;     // One per part of the run: [hidden_dim, width]
+  std::vector<kernels::MatrixView>
+      attn_output;              // One per part of the run: [hidden_dim, heads * head_size]
+  std::vector<GateUp> gate_up;  // One per part of the run.
+  std::vector<kernels::MatrixView> ffn_down;  // One per part of the run: [hidden_dim, width]
 };
 
 // A run of vocabulary rows.

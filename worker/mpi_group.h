@@ -1,5 +1,5 @@
-// The ranks of one MPI world (Open MPI; started by mpirun or srun). On one node they exchange through shared memory,
-// across nodes by MPI collectives; the bits are the same.
+// The ranks of one MPI world (Open MPI; started by mpirun or srun). On one node they exchange
+// through shared memory, across nodes by MPI collectives; the bits are the same.
 #pragma once
 
 #include <memory>
@@ -10,18 +10,20 @@
 namespace lockstep {
 
 enum class MpiTransport {
-  kAuto,         // Shared memory when all ranks are on one node, else collectives.
+  kAuto,  // Shared memory when all ranks are on one node, else collectives.
   kSharedMemory,
   kCollectives,
 };
 
-// What started this process: true when a launcher's environment says that it is a rank of an MPI world.
+// What started this process: true when a launcher's environment says that it is a rank of an MPI
+// world.
 bool started_by_mpi_launcher();
 
 // MPI_Init and MPI_Finalize of this process. One object per process, on the main thread.
 class MpiSession {
  public:
-  // kUnavailable when MPI cannot start, or when its world does not have the size that Slurm promised.
+  // kUnavailable when MPI cannot start, or when its world does not have the size that Slurm
+  // promised.
   static Result<std::unique_ptr<MpiSession>> start();
   ~MpiSession();
   MpiSession(const MpiSession&) = delete;

@@ -22,10 +22,9 @@ Status check_memory(const KvCacheShape& shape, int ranks_on_node) {
   LOCKSTEP_TRY_ASSIGN(const std::uint64_t bytes, shape.bytes(), "KV cache");
   const std::uint64_t share = available_memory_bytes() / static_cast<std::uint64_t>(ranks_on_node);
   if (bytes > share) {
-    return Error{ErrorCode::kExhausted,
-                 "the KV cache of " + std::to_string(shape.num_blocks) + " blocks needs " +
-                     gib(bytes) + ", this rank may use " + gib(share) +
-                     "; ask for a smaller --ctx-size"};
+    return Error{ErrorCode::kExhausted, "the KV cache of " + std::to_string(shape.num_blocks) +
+                                            " blocks needs " + gib(bytes) + ", this rank may use " +
+                                            gib(share) + "; ask for a smaller --ctx-size"};
   }
   return {};
 }
@@ -69,10 +68,10 @@ Status Rank::prepare() {
     config_.num_blocks =
         static_cast<int>(ceil_div<std::uint32_t>(config_.context_tokens, kBlockTokens));
   }
-  LOCKSTEP_TRY_ASSIGN(runs_,
-                      assign_parts(narrow<int>(manifest().parts.size()), group_.world_size(),
-                                   config_.weights),
-                      manifest().source_name);
+  LOCKSTEP_TRY_ASSIGN(
+      runs_,
+      assign_parts(narrow<int>(manifest().parts.size()), group_.world_size(), config_.weights),
+      manifest().source_name);
   return {};
 }
 

@@ -1,5 +1,5 @@
-// One rank of a replica: its shard, its runner, and the loop that follows the leader. The same code runs as a thread of
-// one process and as a process of an MPI world.
+// One rank of a replica: its shard, its runner, and the loop that follows the leader. The same code
+// runs as a thread of one process and as a process of an MPI world.
 #pragma once
 
 #include <cstdint>
@@ -15,9 +15,9 @@ namespace lockstep {
 
 // What all ranks of a replica must have been told alike.
 struct ReplicaConfig {
-  std::vector<double> weights;   // Share of each rank; empty: equal.
-  std::string device = "auto";   // The ranks may differ in what "auto" means; the bits do not.
-  int threads = 1;               // Compute threads per rank.
+  std::vector<double> weights;  // Share of each rank; empty: equal.
+  std::string device = "auto";  // The ranks may differ in what "auto" means; the bits do not.
+  int threads = 1;              // Compute threads per rank.
   bool pin_threads = false;
   std::uint32_t context_tokens = 0;  // Tokens of one sequence at most; 0: the model's context.
   int num_blocks = 0;                // KV blocks; 0: enough for one sequence of context_tokens.
@@ -38,8 +38,9 @@ struct RankReport {
 
 class Rank {
  public:
-  // Collective: every rank loads its shard; all succeed or all get the error of the lowest rank that failed. `group` must
-  // outlive the rank. The KV memory is reckoned and refused before it is allocated.
+  // Collective: every rank loads its shard; all succeed or all get the error of the lowest rank
+  // that failed. `group` must outlive the rank. The KV memory is reckoned and refused before it is
+  // allocated.
   static Result<std::unique_ptr<Rank>> start(const Store& store, const ReplicaConfig& config,
                                              Communicator& group);
 

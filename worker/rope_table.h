@@ -1,5 +1,5 @@
-// Cosines and sines of RoPE by position. Numerics, "RoPE": the angle position * f_i stays binary64, cosine and sine are
-// its correctly rounded binary32 values. Devices are given the table.
+// Cosines and sines of RoPE by position. Numerics, "RoPE": the angle position * f_i stays binary64,
+// cosine and sine are its correctly rounded binary32 values. Devices are given the table.
 #pragma once
 
 #include <cstdint>

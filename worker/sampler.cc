@@ -123,8 +123,8 @@ Result<std::uint32_t> Sampler::sample(std::span<const float> raw, const Sampling
     return logits_[a] != logits_[b] ? logits_[a] > logits_[b] : a < b;
   };
   if (sorts) {
-    const std::size_t k = params.top_k > 0 ? std::min<std::size_t>(params.top_k, order_.size())
-                                           : order_.size();
+    const std::size_t k =
+        params.top_k > 0 ? std::min<std::size_t>(params.top_k, order_.size()) : order_.size();
     std::partial_sort(order_.begin(), order_.begin() + static_cast<std::ptrdiff_t>(k), order_.end(),
                       before);
     order_.resize(k);
@@ -144,7 +144,8 @@ Result<std::uint32_t> Sampler::sample(std::span<const float> raw, const Sampling
   if (params.min_p > 0.0F) {
     const auto first = sorts ? order_.front() : static_cast<std::uint32_t>(best - logits_.begin());
     const double least = static_cast<double>(params.min_p) * static_cast<double>(weights_[first]);
-    std::erase_if(order_, [&](std::uint32_t id) { return static_cast<double>(weights_[id]) < least; });
+    std::erase_if(order_,
+                  [&](std::uint32_t id) { return static_cast<double>(weights_[id]) < least; });
   }
   if (sorts) std::ranges::sort(order_);
   return draw(order_, weights_, token_draw(params.seed, token_index, params.choice_index));

@@ -1,5 +1,5 @@
-// Chooses one token from its logits. Numerics, "Sampling": integers decide, so the same (logits, parameters, seed,
-// position) give the same token everywhere. Pure.
+// Chooses one token from its logits. Numerics, "Sampling": integers decide, so the same (logits,
+// parameters, seed, position) give the same token everywhere. Pure.
 #pragma once
 
 #include <cstdint>
@@ -33,7 +33,8 @@ Status validate(const SamplingParams& params, std::uint32_t vocab_size);
 
 class Sampler {
  public:
-  // The token for completion position `token_index`, or kCorrupt when a logit is NaN or infinite. `raw` stays as it is.
+  // The token for completion position `token_index`, or kCorrupt when a logit is NaN or infinite.
+  // `raw` stays as it is.
   Result<std::uint32_t> sample(std::span<const float> raw, const SamplingParams& params,
                                const TokenCounts& counts, std::uint32_t token_index);
 

@@ -18,12 +18,14 @@ namespace {
 
 constexpr std::size_t kHeaderBytes = 4096;
 
-// The barrier's words live apart, so that arriving ranks do not disturb those that watch the generation.
+// The barrier's words live apart, so that arriving ranks do not disturb those that watch the
+// generation.
 struct alignas(64) Word {
   std::atomic<std::uint32_t> value{0};
 };
 
-// Sleeps while *word == expected, at most 100 ms: an abort wakes all, but a peer may die without one.
+// Sleeps while *word == expected, at most 100 ms: an abort wakes all, but a peer may die without
+// one.
 void futex_wait(std::atomic<std::uint32_t>* word, std::uint32_t expected) {
   const timespec timeout{0, 100'000'000};
   // Not FUTEX_WAIT_PRIVATE: the word may be shared between processes.
@@ -36,9 +38,7 @@ void futex_wake_all(std::atomic<std::uint32_t>* word) {
                   nullptr, 0);
 }
 
-Error lost_group() {
-  return {ErrorCode::kUnavailable, "another rank gave up the group"};
-}
+Error lost_group() { return {ErrorCode::kUnavailable, "another rank gave up the group"}; }
 
 // Half-open share of [0, count) that member `index` of `members` takes, in whole cache lines.
 std::pair<std::size_t, std::size_t> share_of(std::size_t count, int index, int members) {
@@ -83,7 +83,8 @@ Status SharedGroup::barrier() {
   const auto last = static_cast<std::uint32_t>(world_size_ - 1);
   if (shared.arrived.value.fetch_add(1, std::memory_order_acq_rel) == last) {
     shared.arrived.value.store(0, std::memory_order_relaxed);
-    // seq_cst against the sleeper's increment: either it sees the new generation, or we see it sleeping.
+    // seq_cst against the sleeper's increment: either it sees the new generation, or we see it
+    // sleeping.
     shared.generation.value.store(generation + 1, std::memory_order_seq_cst);
     if (shared.sleepers.value.load(std::memory_order_seq_cst) != 0) {
       futex_wake_all(&shared.generation.value);
@@ -114,7 +115,8 @@ void SharedGroup::abort() {
 
 Status SharedGroup::fold_segments(const SegmentFold& fold) {
   const int widest = std::ranges::max(fold.segments_of_rank);
-  const auto mine = static_cast<std::size_t>(fold.segments_of_rank[static_cast<std::size_t>(rank_)]);
+  const auto mine =
+      static_cast<std::size_t>(fold.segments_of_rank[static_cast<std::size_t>(rank_)]);
   const std::size_t tile =
       std::min(fold.count, kSlotBytes / sizeof(float) / static_cast<std::size_t>(widest));
   CHECK(tile > 0 || fold.count == 0, "a rank owns too many segments for its slot");
@@ -126,10 +128,11 @@ Status SharedGroup::fold_segments(const SegmentFold& fold) {
       std::copy_n(fold.sums + s * fold.count + begin, count, out + s * count);
     }
     LOCKSTEP_TRY(barrier(), "fold");
-    // Few outputs: every rank folds all of them, which saves a barrier. Many: a share each, then a copy.
+    // Few outputs: every rank folds all of them, which saves a barrier. Many: a share each, then a
+    // copy.
     const bool redundant = count <= 4096;
-    const auto [first, last] =
-        redundant ? std::pair<std::size_t, std::size_t>{0, count} : share_of(count, rank_, world_size_);
+    const auto [first, last] = redundant ? std::pair<std::size_t, std::size_t>{0, count}
+                                         : share_of(count, rank_, world_size_);
     float* target = redundant ? fold.folded + begin : result;
     bool started = false;
     for (int r = 0; r < world_size_; ++r) {
@@ -146,7 +149,8 @@ Status SharedGroup::fold_segments(const SegmentFold& fold) {
     LOCKSTEP_TRY(barrier(), "fold");  // Slots are free again; with shares, the result is complete.
     if (!redundant) {
       std::copy_n(result, count, fold.folded + begin);
-      // The result slot is written next behind the next tile's first barrier, which no rank passes before this copy.
+      // The result slot is written next behind the next tile's first barrier, which no rank passes
+      // before this copy.
     }
   }
   return {};

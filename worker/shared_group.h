@@ -1,6 +1,6 @@
-// Collectives over one piece of memory that all ranks of a node see: threads of a process, or processes that map the
-// same region. Each rank has a slot; long data moves in rounds. Waiting spins about 2 us, then sleeps on a futex, so
-// that more ranks than cores do not starve each other.
+// Collectives over one piece of memory that all ranks of a node see: threads of a process, or
+// processes that map the same region. Each rank has a slot; long data moves in rounds. Waiting
+// spins about 2 us, then sleeps on a futex, so that more ranks than cores do not starve each other.
 #pragma once
 
 #include <atomic>

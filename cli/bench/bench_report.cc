@@ -71,7 +71,8 @@ std::string printf_text(const char* format, double a, double b) {
   return text;
 }
 
-// Every field in double quotes, as llama-bench writes them; lists are JSON in one field and left out, as there.
+// Every field in double quotes, as llama-bench writes them; lists are JSON in one field and left
+// out, as there.
 std::string csv_text(const std::vector<BenchRow>& rows) {
   std::string text;
   for (const BenchRow& row : rows) {
@@ -118,7 +119,8 @@ std::string BenchRow::test_name() const {
 std::vector<double> BenchRow::samples_ts() const {
   std::vector<double> samples;
   for (const std::uint64_t ns : samples_ns) {
-    samples.push_back(1e9 * (n_prompt + n_gen) / static_cast<double>(std::max<std::uint64_t>(ns, 1)));
+    samples.push_back(1e9 * (n_prompt + n_gen) /
+                      static_cast<double>(std::max<std::uint64_t>(ns, 1)));
   }
   return samples;
 }

@@ -1,4 +1,5 @@
-// Results of `lockstep bench` in llama-bench's output formats: the same column and key names, ours after them.
+// Results of `lockstep bench` in llama-bench's output formats: the same column and key names, ours
+// after them.
 #pragma once
 
 #include <cstdint>
@@ -27,7 +28,7 @@ struct BenchRow {
   std::string test_time;  // UTC, "2026-11-21T06:00:00Z".
   std::vector<std::uint64_t> samples_ns;
 
-  std::string test_name() const;  // "pp512", "tg128".
+  std::string test_name() const;           // "pp512", "tg128".
   std::vector<double> samples_ts() const;  // Tokens per second.
 };
 

@@ -36,9 +36,9 @@ Result<std::vector<TokenId>> read_tokens(const PerplexityOptions& options, const
   const std::size_t needed =
       static_cast<std::size_t>(options.window) * static_cast<std::size_t>(options.windows);
   if (ids.size() < needed) {
-    return Error{ErrorCode::kInvalidArgument,
-                 "--text: " + std::to_string(needed) + " tokens are asked for, the text has " +
-                     std::to_string(ids.size())};
+    return Error{ErrorCode::kInvalidArgument, "--text: " + std::to_string(needed) +
+                                                  " tokens are asked for, the text has " +
+                                                  std::to_string(ids.size())};
   }
   ids.resize(needed);
   return ids;
@@ -69,9 +69,10 @@ Result<double> score_window(Leader& leader, std::span<const TokenId> window, std
   return total / static_cast<double>(window.size() - 1);
 }
 
-Status print_result(const std::vector<double>& losses, const PerplexityOptions& options, bool json) {
-  const double mean = std::accumulate(losses.begin(), losses.end(), 0.0) /
-                      static_cast<double>(losses.size());
+Status print_result(const std::vector<double>& losses, const PerplexityOptions& options,
+                    bool json) {
+  const double mean =
+      std::accumulate(losses.begin(), losses.end(), 0.0) / static_cast<double>(losses.size());
   if (!json) {
     char line[128];
     (void)std::snprintf(line, sizeof line, "perplexity %.4f over %zu windows of %d tokens\n",
@@ -91,7 +92,8 @@ Status print_result(const std::vector<double>& losses, const PerplexityOptions& 
 
 Result<int> run_perplexity(const PerplexityOptions& options, bool json) {
   ReplicaOptions replica = options.replica;
-  replica.context_tokens = std::max(replica.context_tokens, static_cast<std::uint32_t>(options.window));
+  replica.context_tokens =
+      std::max(replica.context_tokens, static_cast<std::uint32_t>(options.window));
   // Logits of every token of a chunk are held at once.
   replica.chunk_tokens = std::min(replica.chunk_tokens, 64);
   LOCKSTEP_TRY_ASSIGN(const auto session, ReplicaSession::open(replica), "perplexity");

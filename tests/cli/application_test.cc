@@ -208,6 +208,7 @@ TEST(RunApplication, RefusesUnknownKeysByName) {
     const Outcome outcome = run({"work", "in", "--config", file.path()});
     EXPECT_EQ(outcome.status, 78) << text;
     EXPECT_NE(outcome.err.find("there is no option \""), std::string::npos) << outcome.err;
+    EXPECT_EQ(run({"work", "--help", "--config", file.path()}).status, 0);
   }
 }
 

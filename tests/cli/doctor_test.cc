@@ -6,7 +6,7 @@ namespace lockstep {
 namespace {
 
 TEST(FieldOf, FindsTheValueBehindAName) {
-  const std::string text = "MemTotal:       24684 kB\nmodel name\t: AMD EPYC\nempty:\nflags: a b";
+  const std::string text = "MemTotal:       24684 kB\nmodel name\t: AMD EPYC\nempty:\nflags:\ta b";
   EXPECT_EQ(field_of(text, "MemTotal"), "24684 kB");
   EXPECT_EQ(field_of(text, "model name"), "AMD EPYC");
   EXPECT_EQ(field_of(text, "empty"), "");

@@ -13,10 +13,11 @@ namespace lockstep {
 Store smollm2_store(int activation_bits, int kv_bits) {
   const std::string models = std::string(LOCKSTEP_BUILD_DIR) + "/models/";
   const bool standard = activation_bits == 16 && kv_bits == 16;
-  const std::string name = standard ? "smollm2"
-                                    : "smollm2-a" + std::to_string(activation_bits) + "k" +
-                                          std::to_string(kv_bits);
-  const int lock = ::open((models + "." + name + ".lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+  const std::string name =
+      standard ? "smollm2"
+               : "smollm2-a" + std::to_string(activation_bits) + "k" + std::to_string(kv_bits);
+  const int lock =
+      ::open((models + "." + name + ".lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
   CHECK(lock >= 0 && ::flock(lock, LOCK_EX) == 0, "no build/models: run `make model` first");
   auto store = Store::open(models + name);
   if (!store.ok()) {

@@ -1,5 +1,5 @@
-// The first promise: one answer. One factor at a time from a base case, then seeded combinations of all of them; every
-// answer equals the base case's, and the base cases equal golden values.
+// The first promise: one answer. One factor at a time from a base case, then seeded combinations of
+// all of them; every answer equals the base case's, and the base cases equal golden values.
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -29,8 +29,9 @@ struct Case {
 std::string name_of(const Case& c) {
   return "activations " + std::to_string(c.activation_bits) + ", kv " + std::to_string(c.kv_bits) +
          ", ranks " + std::to_string(c.ranks) + ", threads " + std::to_string(c.threads) +
-         ", chunk " + std::to_string(c.chunk) + ", " + c.device + (c.how.sampled ? ", sampled" : "") +
-         (c.how.batched ? ", batched" : "") + (c.how.cached ? ", cached" : "");
+         ", chunk " + std::to_string(c.chunk) + ", " + c.device +
+         (c.how.sampled ? ", sampled" : "") + (c.how.batched ? ", batched" : "") +
+         (c.how.cached ? ", cached" : "");
 }
 
 std::unique_ptr<LocalReplica> start(const Case& c) {
@@ -40,8 +41,7 @@ std::unique_ptr<LocalReplica> start(const Case& c) {
   config.chunk_tokens = c.chunk;
   config.context_tokens = 512;
   config.num_blocks = 8 * 512 / kBlockTokens;
-  auto replica =
-      LocalReplica::start(smollm2_store(c.activation_bits, c.kv_bits), config, c.ranks);
+  auto replica = LocalReplica::start(smollm2_store(c.activation_bits, c.kv_bits), config, c.ranks);
   CHECK(replica.ok(), replica.ok() ? "" : replica.error().message.c_str());
   return std::move(replica).value();
 }

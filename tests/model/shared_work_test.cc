@@ -1,5 +1,5 @@
-// That the work is really shared: what each rank reads and multiplies, how many steps and calls a request takes, and
-// whom a corrupt part concerns.
+// That the work is really shared: what each rank reads and multiplies, how many steps and calls a
+// request takes, and whom a corrupt part concerns.
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -32,7 +32,8 @@ std::vector<RankReport> reports_of(int ranks) {
   return std::move(reports).value();
 }
 
-// Multiply-adds of one token through the matrices of a part, its shared key/value head computed by each of its users.
+// Multiply-adds of one token through the matrices of a part, its shared key/value head computed by
+// each of its users.
 std::uint64_t part_multiply_adds(const Manifest& manifest, int p) {
   const Part& part = manifest.parts[static_cast<std::size_t>(p)];
   const auto d = static_cast<std::uint64_t>(manifest.config.hidden_dim);
@@ -51,7 +52,8 @@ TEST(SharedWork, NineRanksReadTheirPartsAlone) {
   for (int rank = 0; rank < 9; ++rank) {
     std::uint64_t needed = 0;
     for (const StoredTensor& tensor : store.manifest().tensors) {
-      const bool blob = tensor.kind == TensorKind::kTokenizer || tensor.kind == TensorKind::kChatTemplate;
+      const bool blob =
+          tensor.kind == TensorKind::kTokenizer || tensor.kind == TensorKind::kChatTemplate;
       const bool shared = tensor.kind == TensorKind::kSharedKv && tensor.part == rank / 3 * 3;
       if ((tensor.part == rank && tensor.kind != TensorKind::kSharedKv) || shared ||
           (tensor.part == -1 && !blob)) {
@@ -61,8 +63,8 @@ TEST(SharedWork, NineRanksReadTheirPartsAlone) {
     const RankReport& report = reports[static_cast<std::size_t>(rank)];
     EXPECT_EQ(report.parts, (Range{rank, rank + 1}));
     EXPECT_EQ(report.weight_bytes, needed) << "rank " << rank;
-    // Its part, the shared heads and /common: three ranges, each rounded out by less than a leaf at both ends; datasets
-    // are aligned to 4 KiB.
+    // Its part, the shared heads and /common: three ranges, each rounded out by less than a leaf at
+    // both ends; datasets are aligned to 4 KiB.
     const std::uint64_t slack = 6 * kLeafBytes + 4096 * store.manifest().tensors.size() / 9;
     EXPECT_LE(report.bytes_read, needed + slack) << "rank " << rank;
   }
@@ -74,7 +76,8 @@ TEST(SharedWork, MultiplyAddsAreWhatThePartsImply) {
   const std::vector<RankReport> reports = reports_of(9);
   const std::uint64_t tokens = chat_prompt().size() + 4 - 1;
   for (int rank = 0; rank < 9; ++rank) {
-    const auto vocab = static_cast<std::uint64_t>(manifest.parts[static_cast<std::size_t>(rank)].vocab.size());
+    const auto vocab =
+        static_cast<std::uint64_t>(manifest.parts[static_cast<std::size_t>(rank)].vocab.size());
     const std::uint64_t implied =
         tokens * part_multiply_adds(manifest, rank) +
         4 * vocab * static_cast<std::uint64_t>(manifest.config.hidden_dim);
@@ -89,7 +92,8 @@ TEST(SharedWork, StepsAreChunksAndDecodes) {
     const auto replica = start(1, chunk);
     const auto got = answer_once(replica->leader(), nullptr, {}, 5);
     ASSERT_TRUE(got.ok());
-    const auto chunks = (37 + static_cast<std::uint32_t>(chunk) - 1) / static_cast<std::uint32_t>(chunk);
+    const auto chunks =
+        (37 + static_cast<std::uint32_t>(chunk) - 1) / static_cast<std::uint32_t>(chunk);
     EXPECT_EQ(got.value().completion.steps, chunks + 4) << "chunk " << chunk;
     EXPECT_EQ(got.value().completion.computed_tokens, 37U + 4) << "chunk " << chunk;
   }

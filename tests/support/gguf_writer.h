@@ -168,8 +168,10 @@ inline GgufWriter tiny_llama(const TinyLlama& shape = {}) {
   out.set_u32("llama.attention.key_length", shape.head_size);
   out.set_u32("llama.attention.value_length", shape.head_size);
   out.set_f32("llama.attention.layer_norm_rms_epsilon", 1e-5F);
-  out.set_text("tokenizer.ggml.model", "gpt2").set_texts("tokenizer.ggml.tokens", {"a", "\"", "é"});
-  out.set_floats("tokenizer.ggml.scores", {0.0F, -1.0F, 1.5F});
+  out.set_text("tokenizer.ggml.model", "gpt2").set_text("tokenizer.ggml.pre", "gpt-2");
+  out.set_texts("tokenizer.ggml.tokens", {"a", "\"", "é", "a\""});
+  out.set_texts("tokenizer.ggml.merges", {"a \""});
+  out.set_floats("tokenizer.ggml.scores", {0.0F, -1.0F, 1.5F, 2.5F});
   out.set_text("tokenizer.chat_template", "{{ messages }}");
   const auto vector = [&](const std::string& name) {
     out.tensor(name) = random_matrix(GgufTensorType::kF32, 1, shape.dim, random);

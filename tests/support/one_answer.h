@@ -11,11 +11,13 @@
 
 namespace lockstep {
 
-// The circumstances that a running replica leaves open (ranks, threads, chunk and device are the replica's).
+// The circumstances that a running replica leaves open (ranks, threads, chunk and device are the
+// replica's).
 struct Circumstances {
   bool sampled = false;  // Else greedy.
   bool batched = false;  // With seven others, before and behind it.
-  bool cached = false;   // After the same prompt was answered once, so that its prefix is in the cache.
+  bool cached =
+      false;  // After the same prompt was answered once, so that its prefix is in the cache.
 };
 
 struct Answer {
@@ -28,11 +30,12 @@ struct Answer {
   }
 };
 
-// "<|im_start|>system ... What is the capital of ...?" as SmolLM2's template writes it: golden vectors a1 to b3.
+// "<|im_start|>system ... What is the capital of ...?" as SmolLM2's template writes it: golden
+// vectors a1 to b3.
 inline std::vector<std::uint32_t> chat_prompt() {
-  return {1,     9690, 198,  2683, 359,  253, 5356, 5646, 11173, 3365, 3511, 308, 34519,
-          28,    7018, 411,  407,  19712, 8182, 2,   198,  1,     4093, 198,  1780, 314,
-          260,   3575, 282,  4649, 47,   2,   198,  1,    520,   9531, 198};
+  return {1,   9690, 198, 2683, 359,   253,  5356, 5646, 11173, 3365, 3511, 308,  34519,
+          28,  7018, 411, 407,  19712, 8182, 2,    198,  1,     4093, 198,  1780, 314,
+          260, 3575, 282, 4649, 47,    2,    198,  1,    520,   9531, 198};
 }
 
 inline Request one_answer_request(bool sampled, std::uint32_t tokens, std::uint32_t context) {
@@ -78,8 +81,7 @@ inline Status run_until_idle(Leader& leader) {
 inline Result<Answer> answer_once(Rank& rank, const Tokenizer* tokenizer, Circumstances how,
                                   std::uint32_t tokens) {
   Leader leader(rank, tokenizer);
-  const Request request =
-      one_answer_request(how.sampled, tokens, rank.config().context_tokens);
+  const Request request = one_answer_request(how.sampled, tokens, rank.config().context_tokens);
   if (how.cached) {
     LOCKSTEP_TRY_ASSIGN(const SequenceId first, leader.add(request), "first");
     LOCKSTEP_TRY(run_until_idle(leader), "first");

@@ -1,5 +1,5 @@
-// Answers the one request under every circumstance on the ranks that it is started with, threads or MPI processes, and
-// prints one JSON line for each:
+// Answers the one request under every circumstance on the ranks that it is started with, threads or
+// MPI processes, and prints one JSON line for each:
 //
 //   [mpirun -n 3] one_answer_tool STORE CHUNK THREADS DEVICE TRANSPORT TOKENS
 #include <cstdio>
@@ -22,7 +22,8 @@ Status print_answer(const Circumstances& how, const Answer& answer, int ranks) {
   json["trace_root"] = answer.hashes.trace_root.hex();
   json["result_hash"] = answer.hashes.result_hash.hex();
   json["cached_tokens"] = answer.completion.cached_tokens;
-  std::printf("%s\n", json.dump().c_str());  // One line, also on the terminal that mpirun gives its ranks.
+  std::printf("%s\n",
+              json.dump().c_str());  // One line, also on the terminal that mpirun gives its ranks.
   return {};
 }
 

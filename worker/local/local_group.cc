@@ -31,8 +31,8 @@ class LocalCommunicator final : public Communicator {
 std::vector<std::unique_ptr<Communicator>> make_local_group(int world_size) {
   CHECK(world_size >= 1, "a group needs a rank");
   const std::size_t bytes = SharedGroup::region_bytes(world_size);
-  void* region =
-      ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  void* region = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   CHECK(region != MAP_FAILED, "no address space for a group of ranks");
   const std::shared_ptr<void> owner(region, [bytes](void* p) { ::munmap(p, bytes); });
   SharedGroup::initialize(region);

@@ -65,7 +65,8 @@ class NodeCommunicator final : public Communicator {
   MPI_Win window_;
 };
 
-// Ranks anywhere: MPI collectives. Few outputs: all gather all segment sums and fold; many: each folds a share.
+// Ranks anywhere: MPI collectives. Few outputs: all gather all segment sums and fold; many: each
+// folds a share.
 class CollectiveCommunicator final : public Communicator {
  public:
   int rank() const override { return world_rank(); }
@@ -76,7 +77,8 @@ class CollectiveCommunicator final : public Communicator {
     int segments = 0;
     for (const int owned : fold.segments_of_rank) segments += owned;
     const std::size_t tile = std::size_t{1} << 24;
-    for (std::size_t begin = 0; begin < fold.count; begin += tile / static_cast<std::size_t>(segments)) {
+    for (std::size_t begin = 0; begin < fold.count;
+         begin += tile / static_cast<std::size_t>(segments)) {
       const std::size_t count =
           std::min(tile / static_cast<std::size_t>(segments), fold.count - begin);
       LOCKSTEP_TRY(count <= 4096 ? fold_all(fold, begin, count) : fold_shares(fold, begin, count),
@@ -111,8 +113,8 @@ class CollectiveCommunicator final : public Communicator {
     LOCKSTEP_TRY(mpi_status(MPI_Bcast(&total, 1, MPI_UINT64_T, 0, MPI_COMM_WORLD), "MPI_Bcast"),
                  "broadcast");
     bytes.resize(total);
-    return mpi_status(
-        MPI_Bcast(bytes.data(), narrow<int>(total), MPI_BYTE, 0, MPI_COMM_WORLD), "MPI_Bcast");
+    return mpi_status(MPI_Bcast(bytes.data(), narrow<int>(total), MPI_BYTE, 0, MPI_COMM_WORLD),
+                      "MPI_Bcast");
   }
 
   void abort(const std::string& reason) override { end_world(reason); }
@@ -158,7 +160,8 @@ class CollectiveCommunicator final : public Communicator {
     const auto owned = static_cast<std::size_t>(fold.segments_of_rank[self]);
     const std::size_t share = bound(self + 1) - bound(self);
 
-    std::vector<int> send_sizes, send_offsets, receive_sizes, receive_offsets, share_sizes, share_offsets;
+    std::vector<int> send_sizes, send_offsets, receive_sizes, receive_offsets, share_sizes,
+        share_offsets;
     send_.clear();
     std::size_t segments = 0;
     for (std::size_t r = 0; r < members; ++r) {
@@ -184,10 +187,10 @@ class CollectiveCommunicator final : public Communicator {
                  "segment sums");
     send_.resize(share);
     fold_rows(receive_.data(), narrow<int>(segments), share, send_.data());
-    return mpi_status(MPI_Allgatherv(send_.data(), narrow<int>(share), MPI_FLOAT,
-                                     fold.folded + begin, share_sizes.data(), share_offsets.data(),
-                                     MPI_FLOAT, MPI_COMM_WORLD),
-                      "MPI_Allgatherv");
+    return mpi_status(
+        MPI_Allgatherv(send_.data(), narrow<int>(share), MPI_FLOAT, fold.folded + begin,
+                       share_sizes.data(), share_offsets.data(), MPI_FLOAT, MPI_COMM_WORLD),
+        "MPI_Allgatherv");
   }
 
   std::vector<float> send_;
@@ -205,16 +208,16 @@ Result<std::unique_ptr<Communicator>> make_node_communicator() {
   const int world_size = size_of(MPI_COMM_WORLD);
   if (size_of(node) != world_size) {
     MPI_Comm_free(&node);
-    return Error{ErrorCode::kInvalidArgument, "the ranks are on several nodes, which share no memory"};
+    return Error{ErrorCode::kInvalidArgument,
+                 "the ranks are on several nodes, which share no memory"};
   }
   const int rank = world_rank();
   const std::size_t bytes = rank == 0 ? SharedGroup::region_bytes(world_size) + 64 : 0;
   void* mine = nullptr;
   MPI_Win window = MPI_WIN_NULL;
-  const Status allocated =
-      mpi_status(MPI_Win_allocate_shared(static_cast<MPI_Aint>(bytes), 1, MPI_INFO_NULL, node, &mine,
-                                         &window),
-                 "MPI_Win_allocate_shared");
+  const Status allocated = mpi_status(
+      MPI_Win_allocate_shared(static_cast<MPI_Aint>(bytes), 1, MPI_INFO_NULL, node, &mine, &window),
+      "MPI_Win_allocate_shared");
   MPI_Comm_free(&node);
   LOCKSTEP_TRY(allocated, "shared memory of the ranks");
   MPI_Aint size = 0;
@@ -226,14 +229,15 @@ Result<std::unique_ptr<Communicator>> make_node_communicator() {
   void* region = static_cast<std::uint8_t*>(base) + (64 - address % 64) % 64;
   if (rank == 0) SharedGroup::initialize(region);
   MPI_Barrier(MPI_COMM_WORLD);
-  return std::unique_ptr<Communicator>(std::make_unique<NodeCommunicator>(
-      SharedGroup(region, rank, world_size, nullptr), window));
+  return std::unique_ptr<Communicator>(
+      std::make_unique<NodeCommunicator>(SharedGroup(region, rank, world_size, nullptr), window));
 }
 
 }  // namespace
 
 bool started_by_mpi_launcher() {
-  return environment_variable("OMPI_COMM_WORLD_SIZE").has_value() || environment_variable("PMIX_RANK").has_value() ||
+  return environment_variable("OMPI_COMM_WORLD_SIZE").has_value() ||
+         environment_variable("PMIX_RANK").has_value() ||
          environment_variable("PMI_RANK").has_value();
 }
 
@@ -248,10 +252,9 @@ Result<std::unique_ptr<MpiSession>> MpiSession::start() {
   const bool in_step = environment_variable("SLURM_STEP_ID").has_value() &&
                        !environment_variable("OMPI_COMM_WORLD_SIZE").has_value();
   if (promised && in_step && *promised != std::to_string(session->world_size())) {
-    return Error{ErrorCode::kUnavailable, "the MPI world has " +
-                                              std::to_string(session->world_size()) +
-                                              " ranks, Slurm started " + *promised +
-                                              " tasks; use srun --mpi=pmix"};
+    return Error{ErrorCode::kUnavailable,
+                 "the MPI world has " + std::to_string(session->world_size()) +
+                     " ranks, Slurm started " + *promised + " tasks; use srun --mpi=pmix"};
   }
   return session;
 }
@@ -272,7 +275,8 @@ Result<std::unique_ptr<Communicator>> MpiSession::make_communicator(MpiTransport
   // Every rank must choose alike: all on one node, or not.
   int one_node = ranks_on_node() == world_size() ? 1 : 0;
   MPI_Allreduce(MPI_IN_PLACE, &one_node, 1, MPI_INT, MPI_MIN, MPI_COMM_WORLD);
-  if (transport == MpiTransport::kSharedMemory || (transport == MpiTransport::kAuto && one_node == 1)) {
+  if (transport == MpiTransport::kSharedMemory ||
+      (transport == MpiTransport::kAuto && one_node == 1)) {
     return make_node_communicator();
   }
   return std::unique_ptr<Communicator>(std::make_unique<CollectiveCommunicator>());

@@ -10,7 +10,8 @@ namespace lockstep {
 
 class ActivationBuffer {
  public:
-  // Shapes the buffer for `num_tokens` vectors of `k` values in segments of `segment_groups` groups.
+  // Shapes the buffer for `num_tokens` vectors of `k` values in segments of `segment_groups`
+  // groups.
   void reshape(int num_tokens, int k, int segment_groups, int bits);
 
   const kernels::Activations& view() const { return view_; }

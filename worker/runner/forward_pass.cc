@@ -21,10 +21,9 @@ enum class ForwardPass::Operation : std::uint32_t {
 };
 
 std::string NonFinite::description(int num_layers) const {
-  static constexpr const char* kNames[] = {"attention input",    "keys and values",
-                                           "queries",            "attention output",
-                                           "feed-forward input", "feed-forward activation",
-                                           "head input"};
+  static constexpr const char* kNames[] = {
+      "attention input",    "keys and values",         "queries",   "attention output",
+      "feed-forward input", "feed-forward activation", "head input"};
   constexpr std::uint32_t kOperations = std::size(kNames);
   const std::uint32_t layer = (code - 1) / kOperations;
   const char* name = kNames[(code - 1) % kOperations];
@@ -63,10 +62,9 @@ std::vector<std::uint32_t> ForwardPass::non_finite_codes() const {
 }
 
 void ForwardPass::flag(std::size_t token, int layer, Operation operation) {
-  const std::uint32_t code = 1 +
-                             static_cast<std::uint32_t>(layer) *
-                                 static_cast<std::uint32_t>(Operation::kCount) +
-                             static_cast<std::uint32_t>(operation);
+  const std::uint32_t code =
+      1 + static_cast<std::uint32_t>(layer) * static_cast<std::uint32_t>(Operation::kCount) +
+      static_cast<std::uint32_t>(operation);
   auto& target = flags_[static_cast<std::size_t>(batch_->tokens[token].sequence)];
   std::uint32_t seen = target.load(std::memory_order_relaxed);
   while ((seen == 0 || code < seen) &&
@@ -154,8 +152,8 @@ void ForwardPass::quantize(const QuantizedInput& q, ActivationBuffer& out) {
 void ForwardPass::linear(const MatrixView& matrix, const ActivationBuffer& input, float* output,
                          int stride) {
   pool_.split(matrix.panels(), [&](std::int64_t begin, std::int64_t end) {
-    backend_.linear({matrix, input.view(), output, stride, static_cast<int>(begin),
-                     static_cast<int>(end)});
+    backend_.linear(
+        {matrix, input.view(), output, stride, static_cast<int>(begin), static_cast<int>(end)});
   });
   counts_.multiply_adds += static_cast<std::uint64_t>(input.view().num_tokens) *
                            static_cast<std::uint64_t>(matrix.rows) *
@@ -172,7 +170,8 @@ void ForwardPass::distribute_heads(const HeadMatrix& qkv, int stride) {
     const int heads = query ? shard_.heads().size() : shard_.kv_heads().size();
     for (std::size_t t = 0; t < num_tokens(); ++t) {
       std::copy_n(linear_output_.data() + t * static_cast<std::size_t>(stride) + rows.first_row,
-                  rows.num_heads * head_size_, row(target, t, heads) + rows.first_head * head_size_);
+                  rows.num_heads * head_size_,
+                  row(target, t, heads) + rows.first_head * head_size_);
     }
   }
 }
@@ -214,32 +213,33 @@ void ForwardPass::append_keys(int layer) {
   });
 }
 
-// Every query against its own sequence. The unit of work is a (token, query head), so that one token uses every thread.
+// Every query against its own sequence. The unit of work is a (token, query head), so that one
+// token uses every thread.
 void ForwardPass::attend(int layer) {
   const int heads = shard_.heads().size();
   const int query_group = model().query_group();
-  pool_.split(static_cast<std::int64_t>(num_tokens()) * heads, [&](std::int64_t begin,
-                                                                   std::int64_t end) {
-    while (begin < end) {
-      const auto t = static_cast<std::size_t>(begin / heads);
-      const int first = static_cast<int>(begin % heads);
-      const int last = static_cast<int>(std::min<std::int64_t>(heads, first + end - begin));
-      const int head = shard_.heads().begin + first;
-      const BatchToken& token = batch_->tokens[t];
-      kernels::AttentionArgs args{};
-      args.queries = row(queries_, t, heads) + first * head_size_;
-      args.output = row(attended_, t, heads) + first * head_size_;
-      args.cache = cache_.layer(layer);
-      args.block_table = batch_->tables[static_cast<std::size_t>(token.sequence)]->data();
-      args.position = static_cast<int>(token.position);
-      args.num_heads = last - first;
-      args.first_kv_head = head / query_group - shard_.kv_heads().begin;
-      args.first_group_left = query_group - head % query_group;
-      args.query_group = query_group;
-      if (!backend_.attention(args)) flag(t, layer, Operation::kQueries);
-      begin += last - first;
-    }
-  });
+  pool_.split(
+      static_cast<std::int64_t>(num_tokens()) * heads, [&](std::int64_t begin, std::int64_t end) {
+        while (begin < end) {
+          const auto t = static_cast<std::size_t>(begin / heads);
+          const int first = static_cast<int>(begin % heads);
+          const int last = static_cast<int>(std::min<std::int64_t>(heads, first + end - begin));
+          const int head = shard_.heads().begin + first;
+          const BatchToken& token = batch_->tokens[t];
+          kernels::AttentionArgs args{};
+          args.queries = row(queries_, t, heads) + first * head_size_;
+          args.output = row(attended_, t, heads) + first * head_size_;
+          args.cache = cache_.layer(layer);
+          args.block_table = batch_->tables[static_cast<std::size_t>(token.sequence)]->data();
+          args.position = static_cast<int>(token.position);
+          args.num_heads = last - first;
+          args.first_kv_head = head / query_group - shard_.kv_heads().begin;
+          args.first_group_left = query_group - head % query_group;
+          args.query_group = query_group;
+          if (!backend_.attention(args)) flag(t, layer, Operation::kQueries);
+          begin += last - first;
+        }
+      });
 }
 
 // hidden += the left fold of all segment sums of all ranks.
@@ -305,7 +305,8 @@ std::span<const float> ForwardPass::run_head() {
   const std::size_t wanted = batch_->logit_tokens.size();
   std::vector<float> last(wanted * dim);
   for (std::size_t i = 0; i < wanted; ++i) {
-    std::ranges::copy(hidden_of(batch_->logit_tokens[i]), last.begin() + static_cast<std::ptrdiff_t>(i * dim));
+    std::ranges::copy(hidden_of(batch_->logit_tokens[i]),
+                      last.begin() + static_cast<std::ptrdiff_t>(i * dim));
   }
   norm(last, shard_.output_norm());
   // The head's activations are always 16-bit: it runs only where a token is sampled.
@@ -327,7 +328,8 @@ std::span<const float> ForwardPass::run_head() {
     linear(rows.matrix, activations_, linear_output_.data(), stride);
     for (std::size_t i = 0; i < wanted; ++i) {
       std::copy_n(linear_output_.data() + i * static_cast<std::size_t>(stride), rows.matrix.rows,
-                  logits_.data() + i * vocab + static_cast<std::size_t>(rows.first_row - shard_.vocab().begin));
+                  logits_.data() + i * vocab +
+                      static_cast<std::size_t>(rows.first_row - shard_.vocab().begin));
     }
   }
   return logits_;

@@ -1,4 +1,5 @@
-// The arithmetic of one step on one rank, operation by operation. Numerics, "Quantized linear" to "Attention".
+// The arithmetic of one step on one rank, operation by operation. Numerics, "Quantized linear" to
+// "Attention".
 #pragma once
 
 #include <atomic>
@@ -23,7 +24,8 @@ class ForwardPass {
   ForwardPass(const ModelShard& shard, std::span<const Range> runs, const kernels::Backend& backend,
               Communicator& group, const RunnerConfig& config, KvCache cache);
 
-  // Sizes the buffers for the batch and looks up its hidden states: the rank that owns a row of the embedding sends it.
+  // Sizes the buffers for the batch and looks up its hidden states: the rank that owns a row of the
+  // embedding sends it.
   Status begin(const StepBatch& batch);
   // One layer: attention and feed-forward, each with its residual.
   Status run_layer(int layer);
@@ -79,16 +81,17 @@ class ForwardPass {
   const int padded_dim_;  // Hidden dimension, rounded up to panels: the stride of segment sums.
 
   const StepBatch* batch_ = nullptr;
-  std::vector<float> hidden_, normed_;               // [tokens, hidden_dim]
-  std::vector<float> queries_, attended_;            // [tokens, heads * head_size]
-  std::vector<float> keys_, values_;                 // [tokens, kv_heads * head_size]
-  std::vector<float> sums_;                          // [parts of the run, tokens, padded_dim]
-  std::vector<float> folded_;                        // [tokens, padded_dim]
+  std::vector<float> hidden_, normed_;     // [tokens, hidden_dim]
+  std::vector<float> queries_, attended_;  // [tokens, heads * head_size]
+  std::vector<float> keys_, values_;       // [tokens, kv_heads * head_size]
+  std::vector<float> sums_;                // [parts of the run, tokens, padded_dim]
+  std::vector<float> folded_;              // [tokens, padded_dim]
   std::vector<float> linear_output_, gated_, logits_;
-  std::vector<float> cosines_, sines_;               // [tokens, rotary_dims / 2]
+  std::vector<float> cosines_, sines_;  // [tokens, rotary_dims / 2]
   ActivationBuffer activations_;        // Of the residual stream.
   ActivationBuffer inner_activations_;  // Of attention and feed-forward outputs.
-  std::vector<std::atomic<std::uint32_t>> flags_;    // One per scheduled sequence; threads lower them.
+  std::vector<std::atomic<std::uint32_t>>
+      flags_;  // One per scheduled sequence; threads lower them.
 };
 
 }  // namespace lockstep

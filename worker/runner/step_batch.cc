@@ -6,7 +6,8 @@ Status BlockTables::append(const ScheduledSequence& entry, StepBatch& batch) {
   auto& table = tables_[entry.sequence];
   if (entry.known_blocks == 0) table.clear();  // The id may have been another leader's.
   if (entry.known_blocks != table.size()) {
-    return Error{ErrorCode::kInvalidArgument, "plan: the sequence's block table has another length"};
+    return Error{ErrorCode::kInvalidArgument,
+                 "plan: the sequence's block table has another length"};
   }
   for (const BlockId block : entry.new_blocks) {
     const auto index = static_cast<std::int32_t>(block);

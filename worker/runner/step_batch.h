@@ -29,8 +29,8 @@ class BlockTables {
   BlockTables(int num_blocks, std::uint32_t vocab_size)
       : num_blocks_(num_blocks), vocab_size_(vocab_size) {}
 
-  // Applies the plan to the tables and flattens it. The batch points into the tables: valid until the next call.
-  // kInvalidArgument when a block, a token or a position is out of range.
+  // Applies the plan to the tables and flattens it. The batch points into the tables: valid until
+  // the next call. kInvalidArgument when a block, a token or a position is out of range.
   Result<StepBatch> apply(const StepPlan& plan);
 
  private:

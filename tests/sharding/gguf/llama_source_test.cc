@@ -37,10 +37,12 @@ TEST(LlamaSourceRead, TakesDimensionsAndDefaults) {
   ASSERT_EQ(config.rope_frequencies.size(), 8u);
   EXPECT_EQ(config.rope_frequencies[4], 0.01);
   EXPECT_EQ(source.value().chat_template, "{{ messages }}");
-  EXPECT_EQ(source.value().tokenizer,
-            "{\"tokenizer.chat_template\":\"{{ messages }}\",\"tokenizer.ggml.model\":\"gpt2\","
-            "\"tokenizer.ggml.scores\":[0,3212836864,1069547520],"
-            "\"tokenizer.ggml.tokens\":[\"a\",\"\\\"\",\"é\"]}");
+  EXPECT_EQ(
+      source.value().tokenizer,
+      "{\"tokenizer.chat_template\":\"{{ messages }}\",\"tokenizer.ggml.merges\":[\"a \\\"\"],"
+      "\"tokenizer.ggml.model\":\"gpt2\",\"tokenizer.ggml.pre\":\"gpt-2\","
+      "\"tokenizer.ggml.scores\":[0,3212836864,1069547520,1075838976],"
+      "\"tokenizer.ggml.tokens\":[\"a\",\"\\\"\",\"é\",\"a\\\"\"]}");
 }
 
 TEST(LlamaSourceRead, TakesAnUntiedHead) {
