@@ -47,10 +47,12 @@ ENVIRONMENT = make_environment()
 
 
 def render(template, variables):
-    """The text, or None where rendering raises."""
+    """The text, or None where rendering raises, or prints an address of this process (which
+    Lockstep refuses to do)."""
     try:
-        return ENVIRONMENT.from_string(template).render(**variables)
+        text = ENVIRONMENT.from_string(template).render(**variables)
     except RecursionError:
         raise
     except Exception:  # Whatever Python raises in a template.
         return None
+    return None if " at 0x" in text else text

@@ -135,7 +135,7 @@ FILTERS = ["trim", "upper", "lower", "title", "capitalize", "length", "list", "f
            "dictsort", "replace('a', 'Z')", "indent", "indent(2, true)", "map('upper')|list",
            "map('string')|join('+')", "map(attribute='role')|list", "select|list", "reject|list",
            "select('string')|list", "select('number')|list", "selectattr('content')|list|length",
-           "rejectattr('role', 'equalto', 'user')|list|length", "batch(2)|list", "safe", "count",
+           "rejectattr('role', 'equalto', 'user')|list|length", "batch(2)|list", "count",
            "sort(reverse=true)", "center(9)", "truncate(5)", "map('length')|list",
            "attr('items') is defined"]
 TESTS = ["defined", "undefined", "none", "string", "number", "mapping", "iterable", "sequence",
