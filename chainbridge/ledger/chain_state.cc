@@ -63,7 +63,7 @@ Status ChainState::accept(const AssignmentRecord& record, const Frame& frame) {
   LOCKSTEP_TRY(expect("sampling_hash", record.job.sampling_hash, job.sampling_hash), "assignment");
   LOCKSTEP_TRY(expect("spec_hash", record.job.spec_hash, job.spec_hash), "assignment");
   LOCKSTEP_TRY(expect("job_id", record.job.job_id, job.job_id), "assignment");
-  unfinished_.emplace(frame.sequence, std::move(job));
+  unfinished_.emplace(frame.sequence, job);
   return {};
 }
 
