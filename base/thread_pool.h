@@ -1,8 +1,8 @@
 // A fixed team of threads that runs one function on every member and waits for all.
 //
-// The caller is member 0. Workers spin about 2 us for the next task, then sleep on a futex: a pure
-// spin collapses when there are more ranks than cores. Every member runs with MXCSR = 0x1F80
-// (numerics: nearest even, subnormals kept).
+// The caller is member 0. Workers spin about 2 us for the next task (200 us when pinned), then
+// sleep on a futex: a pure spin collapses when there are more ranks than cores. Every member runs
+// with MXCSR = 0x1F80 (numerics: nearest even, subnormals kept).
 #pragma once
 
 #include <cstdint>

@@ -90,6 +90,8 @@ Result<std::unique_ptr<ReplicaSession>> ReplicaSession::open(const ReplicaOption
     config.ranks_on_node = session->world_size_;
   }
   config.threads = options.threads.value_or(std::max(1, available_cores() / config.ranks_on_node));
+  // Ranks of one node would all pin to the same processors, so only a rank alone does.
+  config.pin_threads = config.ranks_on_node == 1;
   if (status.ok()) {
     auto store = Store::open(options.model);
     if (store.ok()) {
