@@ -9,6 +9,7 @@
 #include "cli/bench/bench_report.h"
 #include "cli/bench/perplexity.h"
 #include "cli/command.h"
+#include "cli/generation.h"
 #include "cli/interrupt.h"
 #include "cli/options.h"
 #include "cli/output.h"
@@ -107,13 +108,7 @@ Result<std::uint64_t> time_once(ReplicaSession& session, int n_prompt, int n_gen
   request.sampling.trace = TraceKind::kTokens;
   LOCKSTEP_TRY_ASSIGN(const SequenceId id, leader.add(std::move(request)), "bench");
   const std::int64_t start_ns = system_clock().monotonic_ns();
-  while (!leader.idle()) {
-    if (Interrupt::requested()) return Error{ErrorCode::kAborted, "interrupted"};
-    LOCKSTEP_TRY_ASSIGN(const std::vector<SequenceEvent> events, leader.step(), "bench");
-    for (const SequenceEvent& event : events) {
-      if (!event.status.ok()) return event.status.error();
-    }
-  }
+  LOCKSTEP_TRY(run_until_idle(leader), "bench");
   const std::int64_t end_ns = system_clock().monotonic_ns();
   (void)leader.take(id);
   return static_cast<std::uint64_t>(end_ns - start_ns);

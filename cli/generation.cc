@@ -134,6 +134,17 @@ Result<Generation> generate(Leader& leader, Request request,
   return generation;
 }
 
+Status run_until_idle(Leader& leader) {
+  while (!leader.idle()) {
+    if (Interrupt::requested()) return Error{ErrorCode::kAborted, "interrupted"};
+    LOCKSTEP_TRY_ASSIGN(const std::vector<SequenceEvent> events, leader.step(), "step");
+    for (const SequenceEvent& event : events) {
+      if (!event.status.ok()) return event.status;
+    }
+  }
+  return {};
+}
+
 Assignment make_assignment(const Manifest& manifest, const Request& request,
                            const std::vector<RankReport>& ranks, std::string_view device) {
   Assignment assignment;

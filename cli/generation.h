@@ -44,6 +44,10 @@ struct Generation {
 Result<Generation> generate(Leader& leader, Request request,
                             const std::function<void(const std::string& text)>& show);
 
+// Steps until nothing waits or runs. The error of the first sequence that ends with one, or
+// kAborted when an Interrupt was requested.
+Status run_until_idle(Leader& leader);
+
 // The job as the ledger, or nobody, records it.
 Assignment make_assignment(const Manifest& manifest, const Request& request,
                            const std::vector<RankReport>& ranks, std::string_view device);

@@ -7,7 +7,7 @@
 #include <numeric>
 
 #include "base/file.h"
-#include "cli/interrupt.h"
+#include "cli/generation.h"
 #include "cli/output.h"
 #include "sharding/tokenizer.h"
 #include "worker/leader.h"
@@ -58,13 +58,7 @@ Result<double> score_window(Leader& leader, std::span<const TokenId> window, std
     }
   };
   LOCKSTEP_TRY_ASSIGN(const SequenceId id, leader.add(std::move(request)), "window");
-  while (!leader.idle()) {
-    if (Interrupt::requested()) return Error{ErrorCode::kAborted, "interrupted"};
-    LOCKSTEP_TRY_ASSIGN(const std::vector<SequenceEvent> events, leader.step(), "window");
-    for (const SequenceEvent& event : events) {
-      if (!event.status.ok()) return event.status.error();
-    }
-  }
+  LOCKSTEP_TRY(run_until_idle(leader), "window");
   (void)leader.take(id);
   return total / static_cast<double>(window.size() - 1);
 }

@@ -67,17 +67,6 @@ inline Request other_request(std::uint32_t index) {
   return request;
 }
 
-// Runs everything that was added until nothing is left.
-inline Status run_until_idle(Leader& leader) {
-  while (!leader.idle()) {
-    LOCKSTEP_TRY_ASSIGN(const std::vector<SequenceEvent> events, leader.step(), "step");
-    for (const SequenceEvent& event : events) {
-      if (!event.status.ok()) return event.status;
-    }
-  }
-  return {};
-}
-
 inline Result<Answer> answer_once(Rank& rank, const Tokenizer* tokenizer, Circumstances how,
                                   std::uint32_t tokens) {
   Leader leader(rank, tokenizer);
