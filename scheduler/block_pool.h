@@ -44,10 +44,10 @@ class BlockPool {
   };
   PrefixMatch match_prefix(std::span<const std::uint32_t> tokens) const;
 
-  // Says that `block` now holds these 16 tokens behind `parent` (nothing for the first block),
-  // computed and complete. If an equal block is known already, `block` stays private. Requires:
-  // block is referenced.
-  void publish(BlockId block, std::optional<BlockId> parent, std::span<const std::uint32_t> tokens);
+  // Says that `id` now holds these 16 tokens behind `parent` (nothing for the first block),
+  // computed and complete. If an equal block is known already, `id` stays private. Requires:
+  // `id` is referenced.
+  void publish(BlockId id, std::optional<BlockId> parent, std::span<const std::uint32_t> tokens);
 
   // Gives back one reference of each block of a sequence, in table order. Blocks that were
   // published become cached when nobody refers to them, tails least recently used; the others

@@ -120,7 +120,7 @@ class Sections {
     std::string out;
     for (const auto& [key, text] : texts_) {
       out += out.empty() ? "{\"" : ",\"";
-      out += key + "\":" + text;
+      out.append(key).append("\":").append(text);
     }
     return out + "}";
   }

@@ -28,15 +28,14 @@ ModelRunner::ModelRunner(std::unique_ptr<State> state) : state_(std::move(state)
 ModelRunner::~ModelRunner() = default;
 
 Result<std::unique_ptr<ModelRunner>> ModelRunner::create(ModelShard shard, std::vector<Range> runs,
-                                                         const kernels::Backend& backend,
                                                          Communicator& group,
                                                          const RunnerConfig& config) {
   const KvCacheShape shape{shard.config().num_layers, config.num_blocks, shard.kv_heads().size(),
                            shard.config().head_size, shard.config().kv_bits};
   LOCKSTEP_TRY_ASSIGN(KvCache cache, KvCache::allocate(shape), "KV cache");
   auto state = std::make_unique<State>(std::move(shard), std::move(runs), group, config.num_blocks);
-  state->pass = std::make_unique<ForwardPass>(state->shard, state->runs, backend, group, config,
-                                              std::move(cache));
+  state->pass =
+      std::make_unique<ForwardPass>(state->shard, state->runs, group, config, std::move(cache));
   return std::unique_ptr<ModelRunner>(new ModelRunner(std::move(state)));
 }
 

@@ -39,7 +39,9 @@ struct RunnerCounts {
   std::uint64_t steps = 0;
 };
 
+// How one rank computes.
 struct RunnerConfig {
+  const kernels::Backend* backend = nullptr;
   int num_blocks = 0;  // KV blocks.
   int threads = 1;
   bool pin_threads = false;
@@ -49,7 +51,6 @@ class ModelRunner {
  public:
   // `group` must outlive the runner; `runs` are the parts of each rank, in order of rank.
   static Result<std::unique_ptr<ModelRunner>> create(ModelShard shard, std::vector<Range> runs,
-                                                     const kernels::Backend& backend,
                                                      Communicator& group,
                                                      const RunnerConfig& config);
   ~ModelRunner();

@@ -95,8 +95,8 @@ Result<std::unique_ptr<Rank>> Rank::start(const Store& store, const ReplicaConfi
     LOCKSTEP_TRY_ASSIGN(ModelShard shard, ModelShard::load(rank->store_, run),
                         rank->store_.directory());
     LOCKSTEP_TRY_ASSIGN(rank->runner_,
-                        ModelRunner::create(std::move(shard), rank->runs_, *backend, group,
-                                            {c.num_blocks, c.threads, c.pin_threads}),
+                        ModelRunner::create(std::move(shard), rank->runs_, group,
+                                            {backend, c.num_blocks, c.threads, c.pin_threads}),
                         "runner");
     return {};
   };

@@ -17,11 +17,17 @@ constexpr int kAttentionBlock = 128;  // Positions that share one maximum and on
 constexpr int kCodes = 16;            // 16-bit codes in a vector.
 constexpr int kMaxGroup = 8;          // Query heads that are computed together.
 
+// The softmax state of a run of positions; its weighted values lie elsewhere.
+struct Softmax {
+  float m;  // Maximum of the scores.
+  float l;  // Sum of exponentials.
+};
+
 struct Query {
   alignas(32) std::int16_t codes[kMaxHeadSize];
-  float scale;  // sq
-  float m;      // Maximum and sum of what has been folded; its weighted values are in the output.
-  float l;
+  float scale;        // sq
+  float score_scale;  // Of all scores.
+  Softmax folded;     // Of the blocks so far; their weighted values are in the output.
 };
 
 // Keys, values and scales of the positions of one block and one key/value head.
@@ -93,32 +99,31 @@ __m256i dot_keys(const std::int16_t* query, const Code* const* keys, int head_si
 
 // Steps 1 and 2: p[i] = exp(score - m), 0 behind the last position.
 template <typename Code>
-void softmax_block(const Query& query, const CacheBlock<Code>& block, int head_size,
-                   float score_scale, float* p, float* m, float* l) {
+Softmax softmax_block(const Query& query, const CacheBlock<Code>& block, int head_size, float* p) {
   const __m256 none = _mm256_set1_ps(-__builtin_inff());
   __m256 largest = none;
   for (int i = 0; i < block.count; i += kWidth) {
     const __m256i isum = dot_keys(query.codes, block.keys + i, head_size);
     const __m256 scale =
         _mm256_mul_ps(_mm256_set1_ps(query.scale), _mm256_load_ps(block.key_scales + i));
-    __m256 score =
-        _mm256_mul_ps(_mm256_mul_ps(_mm256_cvtepi32_ps(isum), scale), _mm256_set1_ps(score_scale));
+    __m256 score = _mm256_mul_ps(_mm256_mul_ps(_mm256_cvtepi32_ps(isum), scale),
+                                 _mm256_set1_ps(query.score_scale));
     const __m256 valid = _mm256_castsi256_ps(first_lanes(block.count - i));
     score = _mm256_blendv_ps(none, score, valid);
     largest = _mm256_max_ps(score, largest);
     _mm256_store_ps(p + i, score);
   }
-  *m = largest_lane(largest);
+  const float m = largest_lane(largest);
   __m256 lanes[8] = {};
   for (int i = 0; i < block.count; i += kWidth) {
-    const __m256 e = exp(_mm256_sub_ps(_mm256_load_ps(p + i), _mm256_set1_ps(*m)));
+    const __m256 e = exp(_mm256_sub_ps(_mm256_load_ps(p + i), _mm256_set1_ps(m)));
     const __m256 valid = _mm256_castsi256_ps(first_lanes(block.count - i));
     const __m256 exponential = _mm256_and_ps(e, valid);
     __m256& lane = lanes[i / kWidth % 8];
     lane = _mm256_add_ps(lane, exponential);
     _mm256_store_ps(p + i, exponential);
   }
-  *l = tree_sum(lanes);
+  return {m, tree_sum(lanes)};
 }
 
 // Sums of kVectors * 16 channels from `first` on over all positions: two positions at a time, whose
@@ -178,17 +183,17 @@ void weigh_values(const CacheBlock<Code>& block, int head_size, float* p, float*
   for (; d < head_size; d += kCodes) dot_values<Code, 1>(block, codes, d, c / limit, o);
 }
 
-// Step 4: folds a block's (m, l, o) to the right of what `query` and `output` hold.
-void fold(float m, float l, const float* o, int head_size, Query* query, float* output) {
-  const float largest = query->m > m ? query->m : m;
-  const float ea = canonical_exp(query->m - largest);
-  const float eb = canonical_exp(m - largest);
+// Step 4: folds a block's softmax and `o` to the right of `a` and `output`.
+void fold(const Softmax& b, const float* o, int head_size, Softmax* a, float* output) {
+  const float largest = a->m > b.m ? a->m : b.m;
+  const float ea = canonical_exp(a->m - largest);
+  const float eb = canonical_exp(b.m - largest);
   for (int d = 0; d < head_size; d += kWidth) {
-    const __m256 a = _mm256_mul_ps(_mm256_loadu_ps(output + d), _mm256_set1_ps(ea));
-    _mm256_storeu_ps(output + d, _mm256_fmadd_ps(_mm256_loadu_ps(o + d), _mm256_set1_ps(eb), a));
+    const __m256 left = _mm256_mul_ps(_mm256_loadu_ps(output + d), _mm256_set1_ps(ea));
+    _mm256_storeu_ps(output + d, _mm256_fmadd_ps(_mm256_loadu_ps(o + d), _mm256_set1_ps(eb), left));
   }
-  query->l = __builtin_fmaf(l, eb, query->l * ea);
-  query->m = largest;
+  a->l = __builtin_fmaf(b.l, eb, a->l * ea);
+  a->m = largest;
 }
 
 // Query heads [head, head + count), all of one key/value head.
@@ -201,6 +206,7 @@ bool attend(const AttentionArgs& args, int head, int count, int kv_head, float s
     const HeadCodes from{args.queries + first + static_cast<std::ptrdiff_t>(h) * head_size,
                          head_size, args.cache.kv_bits, true};
     if (!store_head(from, queries[h].codes, &queries[h].scale)) return false;
+    queries[h].score_scale = score_scale;
   }
   CacheBlock<Code> block;
   for (int begin = 0; begin <= args.position; begin += kAttentionBlock) {
@@ -208,24 +214,22 @@ bool attend(const AttentionArgs& args, int head, int count, int kv_head, float s
     for (int h = 0; h < count; ++h) {
       float* output = args.output + first + static_cast<std::ptrdiff_t>(h) * head_size;
       alignas(32) float p[kAttentionBlock] = {};
-      float m, l;
-      softmax_block(queries[h], block, head_size, score_scale, p, &m, &l);
+      const Softmax softmax = softmax_block(queries[h], block, head_size, p);
       if (begin == 0) {
         weigh_values(block, head_size, p, output);
-        queries[h].m = m;
-        queries[h].l = l;
+        queries[h].folded = softmax;
         continue;
       }
       alignas(32) float o[kMaxHeadSize];
       weigh_values(block, head_size, p, o);
-      fold(m, l, o, head_size, &queries[h], output);
+      fold(softmax, o, head_size, &queries[h].folded, output);
     }
   }
   for (int h = 0; h < count; ++h) {
     float* output = args.output + first + static_cast<std::ptrdiff_t>(h) * head_size;
     for (int d = 0; d < head_size; d += kWidth) {
-      _mm256_storeu_ps(output + d,
-                       _mm256_div_ps(_mm256_loadu_ps(output + d), _mm256_set1_ps(queries[h].l)));
+      _mm256_storeu_ps(output + d, _mm256_div_ps(_mm256_loadu_ps(output + d),
+                                                 _mm256_set1_ps(queries[h].folded.l)));
     }
   }
   return true;

@@ -50,12 +50,13 @@ bool quantize_query(const AttentionArgs& args, int head, Query* query) {
   return true;
 }
 
-// Numerics, "Attention", steps 1 to 3, over positions [begin, end).
+// Numerics, "Attention", steps 1 to 3, over the block of positions from `begin` on.
 template <typename Code>
-void attend_block(const AttentionArgs& args, int kv_head, const Query& query, int begin, int end,
+void attend_block(const AttentionArgs& args, int kv_head, const Query& query, int begin,
                   Partial* partial) {
   const int head_size = args.cache.head_size;
-  const int count = end - begin;
+  const int left = args.position + 1 - begin;
+  const int count = left < kAttentionBlock ? left : kAttentionBlock;
   const float limit = sizeof(Code) == 2 ? 4095.0f : 255.0f;  // Lp
   const Code* keys = static_cast<const Code*>(args.cache.keys);
   const Code* values = static_cast<const Code*>(args.cache.values);
@@ -114,13 +115,11 @@ bool attention(const AttentionArgs& args) {
     const int kv_head = kv_head_of(args, head);
     Partial total{};
     for (int begin = 0; begin <= args.position; begin += kAttentionBlock) {
-      const int left = args.position + 1 - begin;
-      const int end = begin + (left < kAttentionBlock ? left : kAttentionBlock);
       Partial block;
       if (args.cache.kv_bits == 16) {
-        attend_block<std::int16_t>(args, kv_head, query, begin, end, &block);
+        attend_block<std::int16_t>(args, kv_head, query, begin, &block);
       } else {
-        attend_block<std::int8_t>(args, kv_head, query, begin, end, &block);
+        attend_block<std::int8_t>(args, kv_head, query, begin, &block);
       }
       if (begin == 0) {
         total = block;

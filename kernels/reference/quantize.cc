@@ -14,8 +14,8 @@ struct TokenCodes {
 };
 
 // Quantizes the elements [begin, end) of a token, which share one scale.
-bool quantize_run(const float* v, int begin, int end, int limit, const TokenCodes& codes,
-                  float* scale) {
+bool quantize_run(const float* v, int begin, int end, const TokenCodes& codes, float* scale) {
+  const int limit = codes.hi != nullptr ? 32639 : 127;
   const Scaling scaling = scaling_of(v + begin, end - begin, limit);
   if (!scaling.finite) return false;
   *scale = scaling.scale;
@@ -50,7 +50,7 @@ bool quantize(const QuantizeArgs& args) {
     for (int r = 0; r < num_runs; ++r) {
       const int begin = r * run < args.k ? r * run : args.k;
       const int end = args.k - begin < run ? args.k : begin + run;
-      if (!quantize_run(v, begin, end, wide ? 32639 : 127, codes, scales + r)) return false;
+      if (!quantize_run(v, begin, end, codes, scales + r)) return false;
     }
   }
   return true;

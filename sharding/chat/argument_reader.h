@@ -26,8 +26,8 @@ class ArgumentReader {
   bool has(std::size_t index) const { return values_[index] != nullptr; }
   // kInvalidArgument when it is missing.
   Result<Value> require(std::size_t index) const;
-  Value get_or(std::size_t index, Value fallback) const {
-    return has(index) ? *values_[index] : std::move(fallback);
+  Value get_or(std::size_t index, const Value& fallback) const {
+    return has(index) ? *values_[index] : fallback;
   }
   bool flag(std::size_t index, bool fallback) const {
     return has(index) ? is_truthy(*values_[index]) : fallback;

@@ -42,9 +42,10 @@ std::string integer_digits(std::uint64_t value, const FormatSpec& spec) {
                    : spec.type == 'b'                   ? 2
                                                         : 10;
   std::string out(buffer, std::to_chars(buffer, buffer + sizeof buffer, value, base).ptr);
-  if (spec.type == 'X')
+  if (spec.type == 'X') {
     std::transform(out.begin(), out.end(), out.begin(),
                    [](char c) { return c >= 'a' ? static_cast<char>(c - 32) : c; });
+  }
   if (spec.precision && out.size() < static_cast<std::size_t>(*spec.precision)) {
     out.insert(0, static_cast<std::size_t>(*spec.precision) - out.size(), '0');
   }

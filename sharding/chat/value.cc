@@ -199,7 +199,9 @@ Result<Value> make_dict(std::vector<Dict::Entry> entries) {
   auto dict = std::make_shared<Dict>();
   int depth = 0;
   dict->entries.reserve(entries.size());
-  for (auto& [key, value] : entries) {
+  for (Dict::Entry& entry : entries) {
+    Value& key = entry.first;
+    Value& value = entry.second;
     if (!is_hashable(key)) {
       return wrong("a " + std::string(type_name(key)) + " cannot be the key of a dict");
     }

@@ -3,8 +3,7 @@
 
 #include <string>
 
-#include "kernels/avx512vnni/linear_kernel.h"
-#include "tests/kernels/emulated_vector.h"
+#include "tests/kernels/emulated_linear_support.h"
 #include "tests/kernels/kernel_support.h"
 
 namespace lockstep::kernels {
@@ -16,10 +15,6 @@ struct Candidate {
   void (*linear)(const LinearArgs&);
   bool available;
 };
-
-void emulated_linear(const LinearArgs& args) {
-  avx512vnni::LinearKernel<EmulatedVector>::run(args);
-}
 
 // Every device's, and the AVX-512 kernel in plain C++, which needs no such processor.
 std::vector<Candidate> candidates() {

@@ -31,12 +31,11 @@ std::string NonFinite::description(int num_layers) const {
   return "layer " + std::to_string(layer) + ", " + name;
 }
 
-ForwardPass::ForwardPass(const ModelShard& shard, std::span<const Range> runs,
-                         const kernels::Backend& backend, Communicator& group,
+ForwardPass::ForwardPass(const ModelShard& shard, std::span<const Range> runs, Communicator& group,
                          const RunnerConfig& config, KvCache cache)
     : shard_(shard),
       runs_(runs),
-      backend_(backend),
+      backend_(*config.backend),
       group_(group),
       pool_(config.threads, config.pin_threads),
       rope_(shard.config().rope_frequencies),

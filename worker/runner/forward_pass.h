@@ -21,14 +21,14 @@ namespace lockstep {
 class ForwardPass {
  public:
   // All but `config` and `cache` must outlive this.
-  ForwardPass(const ModelShard& shard, std::span<const Range> runs, const kernels::Backend& backend,
-              Communicator& group, const RunnerConfig& config, KvCache cache);
+  ForwardPass(const ModelShard& shard, std::span<const Range> runs, Communicator& group,
+              const RunnerConfig& config, KvCache cache);
 
   // Sizes the buffers for the batch and looks up its hidden states: the rank that owns a row of the
   // embedding sends it.
   Status begin(const StepBatch& batch);
   // One layer: attention and feed-forward, each with its residual.
-  Status run_layer(int layer);
+  Status run_layer(int index);
   // The logits of this rank's vocabulary rows: [logit tokens, vocab().size()].
   std::span<const float> run_head();
 
@@ -58,7 +58,7 @@ class ForwardPass {
 
   void flag(std::size_t token, int layer, Operation operation);
   void norm(std::vector<float>& values, const float* weight);
-  void quantize(const QuantizedInput& input, ActivationBuffer& out);
+  void quantize(const QuantizedInput& q, ActivationBuffer& out);
   void linear(const kernels::MatrixView& matrix, const ActivationBuffer& input, float* output,
               int stride);
   void project_qkv(const LayerShard& layer, int index);
