@@ -250,7 +250,8 @@ def assert_rows(rows):
             assert key in row, key
         tokens = int(row["n_prompt"]) + int(row["n_gen"])
         assert float(row["avg_ts"]) > 0 and float(row["avg_ns"]) > 0
-        assert 0.5 < float(row["avg_ts"]) * float(row["avg_ns"]) / 1e9 / tokens < 2
+        # Means of a speed and of its inverse: their product is at least one, however the samples spread.
+        assert 0.99 < float(row["avg_ts"]) * float(row["avg_ns"]) / 1e9 / tokens
 
 
 def test_bench_json(store):
