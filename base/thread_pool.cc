@@ -106,8 +106,10 @@ void set_canonical_float_mode() { _mm_setcsr(kCanonicalMxcsr); }
 
 struct ThreadPool::State {
   // Each on its own cache line: the caller writes the first, the workers the second.
-  alignas(64) Signal generation;    // Changes when a task is ready, and at the end.
-  alignas(64) Signal unfinished;    // Workers that have not finished the task.
+  alignas(64) Signal generation;  // Changes when a task is ready, and at the end.
+  alignas(64) Signal unfinished;  // Workers that have not finished the task.
+  alignas(64) Signal passed;      // Changes when all members have reached a barrier.
+  alignas(64) std::atomic<int> arrived{0};
   alignas(64) Task task = nullptr;  // Null: end. Written by the caller before `generation`.
   void* function = nullptr;
   int num_threads = 1;
@@ -159,6 +161,18 @@ ThreadPool::~ThreadPool() {
   for (std::thread& worker : state.workers) worker.join();
   if (state.mask_of_caller && ::pthread_equal(state.caller, ::pthread_self()) != 0) {
     ::pthread_setaffinity_np(state.caller, sizeof(cpu_set_t), &*state.mask_of_caller);
+  }
+}
+
+void ThreadPool::barrier() {
+  State& state = *state_;
+  if (state.num_threads == 1) return;
+  const std::uint32_t seen = state.passed.load();
+  if (state.arrived.fetch_add(1, std::memory_order_acq_rel) + 1 == state.num_threads) {
+    state.arrived.store(0, std::memory_order_relaxed);
+    state.passed.store(seen + 1);
+  } else {
+    state.passed.wait(seen, false, state.spin_time);
   }
 }
 

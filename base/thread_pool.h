@@ -32,6 +32,9 @@ class ThreadPool {
                const_cast<void*>(static_cast<const void*>(&function)));
   }
 
+  // Called by every member inside run(): returns when all have called it.
+  void barrier();
+
   // Splits [0, count) into one contiguous range a member and calls function(begin, end) for those
   // that are not empty.
   template <typename Function>

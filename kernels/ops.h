@@ -81,6 +81,8 @@ struct QuantizeArgs {
 // Fused quantized matmul, panels [panel_begin, panel_end) of `weight`, all tokens. Numerics,
 // "Quantized linear": within a segment by increasing group, segments folded from the left.
 //   output[t, n] = ((p_0 + p_1) + p_2) + ...     (one segment: p_0, the segment sum itself)
+// With `accumulate` the fold starts from what `output` holds: ((output + p_0) + p_1) + ..., for the
+// next part of a matrix that is cut along K.
 struct LinearArgs {
   MatrixView weight;
   Activations input;  // input.groups() == weight.groups()
@@ -89,6 +91,7 @@ struct LinearArgs {
   int output_stride;  // >= 16 * weight.panels()
   int panel_begin;
   int panel_end;
+  bool accumulate = false;
 };
 
 // Rotary position embedding, in place, on neighbouring pairs of the first `rotary_dims` of each

@@ -213,7 +213,7 @@ class LinearKernel {
             sum = V::multiply(sum, V::number(input.scales[t * input.runs + s]));
           }
           float* y = output + static_cast<std::ptrdiff_t>(t) * args.output_stride + kPanelRows * p;
-          V::store(y, s == 0 ? sum : V::plus(V::load_floats(y), sum));
+          V::store(y, s == 0 && !args.accumulate ? sum : V::plus(V::load_floats(y), sum));
         }
       }
     }

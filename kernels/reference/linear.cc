@@ -62,7 +62,7 @@ void panel_times_token(const LinearArgs& args, int panel, int t, float* output) 
           input.bits == 16
               ? acc[row] * input.scales[static_cast<std::ptrdiff_t>(t) * input.num_segments() + s]
               : acc[row];
-      output[row] = s == 0 ? p : output[row] + p;
+      output[row] = s == 0 && !args.accumulate ? p : output[row] + p;
     }
   }
 }

@@ -34,6 +34,17 @@ void ActivationBuffer::reshape(int num_tokens, int k, int segment_groups, int bi
   view_.sums = sums_.data();
 }
 
+kernels::Activations ActivationBuffer::view(int begin, int end) const {
+  kernels::Activations part = view_;
+  const std::ptrdiff_t t = begin;
+  if (part.hi != nullptr) part.hi += t * part.k_padded;
+  part.lo += t * part.k_padded;
+  part.scales += t * static_cast<std::ptrdiff_t>(scales_per_token(view_));
+  part.sums += t * part.groups();
+  part.num_tokens = end - begin;
+  return part;
+}
+
 void ActivationBuffer::clear_token(int token) {
   const auto t = static_cast<std::size_t>(token);
   const auto k = static_cast<std::size_t>(view_.k_padded);

@@ -16,6 +16,9 @@ class ActivationBuffer {
 
   const kernels::Activations& view() const { return view_; }
 
+  // Tokens [begin, end) of the buffer.
+  kernels::Activations view(int begin, int end) const;
+
   // Makes all codes, scales and sums of one token 0.
   void clear_token(int token);
 

@@ -4,10 +4,17 @@
 
 #include "base/check.h"
 #include "base/checked.h"
+#include "worker/runner/split.h"
 
 namespace lockstep {
 
 using kernels::MatrixView;
+
+namespace {
+
+int padded_rows(const MatrixView& matrix) { return matrix.panels() * kPanelRows; }
+
+}  // namespace
 
 enum class ForwardPass::Operation : std::uint32_t {
   kAttentionInput,
@@ -41,8 +48,13 @@ ForwardPass::ForwardPass(const ModelShard& shard, std::span<const Range> runs, C
       rope_(shard.config().rope_frequencies),
       cache_(std::move(cache)),
       head_size_(shard.config().head_size),
-      padded_dim_(round_up(shard.config().hidden_dim, kPanelRows)) {
-  for (const Range& run : runs) parts_of_rank_.push_back(run.size());
+      padded_dim_(round_up(shard.config().hidden_dim, kPanelRows)),
+      folds_own_(group.rank() == 0) {
+  for (const Range& run : runs) segments_of_rank_.push_back(run.size());
+  segments_of_rank_[0] = 1;
+  for (const GateUp& part : shard.layer(0).gate_up) gated_width_ += part.width;
+  gate_up_.resize(static_cast<std::size_t>(config.threads));
+  for (int i = 0; i < config.threads; ++i) workspaces_.push_back(std::make_unique<Workspace>());
 }
 
 float* ForwardPass::row(std::vector<float>& of, std::size_t token, int num_heads) const {
@@ -51,7 +63,7 @@ float* ForwardPass::row(std::vector<float>& of, std::size_t token, int num_heads
 
 std::span<const float> ForwardPass::hidden_of(int token) const {
   const auto dim = static_cast<std::size_t>(model().hidden_dim);
-  return std::span(hidden_).subspan(static_cast<std::size_t>(token) * dim, dim);
+  return std::span(workspaces_[0]->hidden).subspan(static_cast<std::size_t>(token) * dim, dim);
 }
 
 std::vector<std::uint32_t> ForwardPass::non_finite_codes() const {
@@ -71,35 +83,67 @@ void ForwardPass::flag(std::size_t token, int layer, Operation operation) {
   }
 }
 
-Status ForwardPass::begin(const StepBatch& batch) {
-  batch_ = &batch;
+void ForwardPass::size_workspace(Workspace& workspace) const {
+  const std::size_t values = num_tokens() * static_cast<std::size_t>(model().hidden_dim);
+  const auto tokens = static_cast<int>(num_tokens());
+  const int bits = model().activation_bits;
+  workspace.hidden.resize(values);
+  workspace.normed.resize(values);
+  constexpr int kSegmentGroups = kFoldSegment / kGroupSize;
+  workspace.activations.reshape(tokens, model().hidden_dim, kSegmentGroups, bits);
+  const LayerShard& layer = shard_.layer(0);  // All layers have the same shapes.
+  workspace.attended.resize(layer.attn_output.size());
+  workspace.gated.resize(layer.ffn_down.size());
+  for (std::size_t p = 0; p < layer.attn_output.size(); ++p) {
+    const MatrixView& output = layer.attn_output[p];
+    const MatrixView& down = layer.ffn_down[p];
+    workspace.attended[p].reshape(tokens, output.k, output.groups(), bits);
+    workspace.gated[p].reshape(tokens, down.k, down.groups(), bits);
+  }
+}
+
+void ForwardPass::size_buffers() {
   const std::size_t tokens = num_tokens();
-  const auto dim = static_cast<std::size_t>(model().hidden_dim);
   const auto heads = static_cast<std::size_t>(shard_.heads().size() * head_size_);
   const auto kv_heads = static_cast<std::size_t>(shard_.kv_heads().size() * head_size_);
-  const auto half = static_cast<std::size_t>(rope_.half());
-  hidden_.resize(tokens * dim);
-  normed_.resize(tokens * dim);
+  const auto members = static_cast<std::size_t>(pool_.num_threads());
+  share_tokens_ = members > 1 && tokens >= 2 * members;
+  for (std::size_t m = 0; m < (share_tokens_ ? 1 : members); ++m) size_workspace(*workspaces_[m]);
+  const LayerShard& layer = shard_.layer(0);
+  qkv_.resize(layer.qkv.size());
+  for (std::size_t i = 0; i < qkv_.size(); ++i) {
+    qkv_[i].resize(tokens * static_cast<std::size_t>(padded_rows(layer.qkv[i].matrix)));
+  }
   queries_.resize(tokens * heads);
   attended_.resize(tokens * heads);
   keys_.resize(tokens * kv_heads);
   values_.resize(tokens * kv_heads);
-  folded_.resize(tokens * static_cast<std::size_t>(padded_dim_));
-  sums_.resize(folded_.size() * static_cast<std::size_t>(shard_.run().size()));
-  flags_ = std::vector<std::atomic<std::uint32_t>>(batch.tables.size());
+  gated_.resize(tokens * static_cast<std::size_t>(gated_width_));
+  const std::size_t outputs = tokens * static_cast<std::size_t>(padded_dim_);
+  sums_.resize(outputs * static_cast<std::size_t>(folds_own_ ? 1 : shard_.run().size()));
+  if (group_.world_size() > 1) folded_.resize(outputs);
+  flags_ = std::vector<std::atomic<std::uint32_t>>(batch_->tables.size());
 
   std::uint32_t positions = 0;
-  for (const BatchToken& token : batch.tokens) positions = std::max(positions, token.position + 1);
+  for (const BatchToken& token : batch_->tokens)
+    positions = std::max(positions, token.position + 1);
   rope_.grow(positions);
+  const auto half = static_cast<std::size_t>(rope_.half());
   cosines_.resize(tokens * half);
   sines_.resize(tokens * half);
+  for (std::size_t t = 0; t < tokens; ++t) {
+    std::copy_n(rope_.cosines(batch_->tokens[t].position), half, cosines_.data() + t * half);
+    std::copy_n(rope_.sines(batch_->tokens[t].position), half, sines_.data() + t * half);
+  }
+}
+
+Status ForwardPass::embed() {
+  const std::size_t tokens = num_tokens();
+  const auto dim = static_cast<std::size_t>(model().hidden_dim);
   std::vector<int> owners;
   std::vector<std::size_t> counts(runs_.size(), 0);
   std::vector<float> mine;
-  for (std::size_t t = 0; t < tokens; ++t) {
-    const BatchToken& token = batch.tokens[t];
-    std::copy_n(rope_.cosines(token.position), half, cosines_.data() + t * half);
-    std::copy_n(rope_.sines(token.position), half, sines_.data() + t * half);
+  for (const BatchToken& token : batch_->tokens) {
     const auto id = static_cast<int>(token.token);
     const auto owner = std::ranges::find_if(
         runs_, [&](Range run) { return vocab_of(shard_.parts(), run).contains(id); });
@@ -120,217 +164,331 @@ Status ForwardPass::begin(const StepBatch& batch) {
   for (std::size_t r = 1; r < next.size(); ++r) next[r] = next[r - 1] + counts[r - 1];
   for (std::size_t t = 0; t < tokens; ++t) {
     std::size_t& from = next[static_cast<std::size_t>(owners[t])];
-    std::copy_n(all.data() + from, dim, hidden_.data() + t * dim);
+    std::copy_n(all.data() + from, dim, workspaces_[0]->hidden.data() + t * dim);
     from += dim;
+  }
+  if (share_tokens_) return {};
+  for (std::size_t m = 1; m < workspaces_.size(); ++m) {
+    workspaces_[m]->hidden = workspaces_[0]->hidden;
   }
   return {};
 }
 
-void ForwardPass::norm(std::vector<float>& values, const float* weight) {
-  const int dim = model().hidden_dim;
-  const auto rows = static_cast<std::int64_t>(values.size()) / dim;
-  pool_.split(rows, [&](std::int64_t begin, std::int64_t end) {
-    backend_.rms_norm({values.data() + begin * dim, weight, normed_.data() + begin * dim,
-                       static_cast<int>(end - begin), dim, model().rms_epsilon});
-  });
+Status ForwardPass::begin(const StepBatch& batch) {
+  batch_ = &batch;
+  size_buffers();
+  return embed();
 }
 
-void ForwardPass::quantize(const QuantizedInput& q, ActivationBuffer& out) {
-  out.reshape(static_cast<int>(num_tokens()), q.k, q.segment_groups, model().activation_bits);
-  pool_.split(static_cast<std::int64_t>(num_tokens()), [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t t = begin; t < end; ++t) {  // One by one: a bad token is found by name.
-      const int token = static_cast<int>(t);
-      if (!backend_.quantize({q.values, q.stride, q.k, out.view(), token, token + 1})) {
-        out.clear_token(token);
-        flag(static_cast<std::size_t>(t), q.layer, q.operation);
-      }
-    }
-  });
+Range ForwardPass::tokens_of(int member) const {
+  const auto tokens = static_cast<int>(num_tokens());
+  return share_tokens_ ? share_of(tokens, member, pool_.num_threads()) : Range{0, tokens};
 }
 
-void ForwardPass::linear(const MatrixView& matrix, const ActivationBuffer& input, float* output,
-                         int stride) {
-  pool_.split(matrix.panels(), [&](std::int64_t begin, std::int64_t end) {
-    backend_.linear(
-        {matrix, input.view(), output, stride, static_cast<int>(begin), static_cast<int>(end)});
-  });
-  counts_.multiply_adds += static_cast<std::uint64_t>(input.view().num_tokens) *
-                           static_cast<std::uint64_t>(matrix.rows) *
-                           static_cast<std::uint64_t>(matrix.k);
-  ++counts_.linear_calls;
+void ForwardPass::finish_tokens() {
+  if (share_tokens_) pool_.barrier();
 }
 
-// Copies the rows of a linear's output to the queries, keys and values that they are.
-void ForwardPass::distribute_heads(const HeadMatrix& qkv, int stride) {
-  for (const HeadRows& rows : qkv.rows) {
-    const bool query = rows.role == HeadRows::Role::kQuery;
-    std::vector<float>& target =
-        query ? queries_ : (rows.role == HeadRows::Role::kKey ? keys_ : values_);
-    const int heads = query ? shard_.heads().size() : shard_.kv_heads().size();
-    for (std::size_t t = 0; t < num_tokens(); ++t) {
-      std::copy_n(linear_output_.data() + t * static_cast<std::size_t>(stride) + rows.first_row,
-                  rows.num_heads * head_size_,
-                  row(target, t, heads) + rows.first_head * head_size_);
+void ForwardPass::quantize(const QuantizedInput& q, Range tokens, ActivationBuffer& out) {
+  for (int t = tokens.begin; t < tokens.end; ++t) {  // One by one: a bad token is found by name.
+    if (!backend_.quantize({q.values, q.stride, q.k, out.view(), t, t + 1})) {
+      out.clear_token(t);
+      flag(static_cast<std::size_t>(t), q.layer, q.operation);
     }
   }
 }
 
-void ForwardPass::project_qkv(const LayerShard& layer, int index) {
-  norm(hidden_, layer.attn_norm);
-  quantize({index, Operation::kAttentionInput, normed_.data(), model().hidden_dim,
-            model().hidden_dim, kFoldSegment / kGroupSize},
-           activations_);
-  for (const HeadMatrix& qkv : layer.qkv) {
-    const int stride = qkv.matrix.panels() * kPanelRows;
-    linear_output_.resize(num_tokens() * static_cast<std::size_t>(stride));
-    linear(qkv.matrix, activations_, linear_output_.data(), stride);
-    distribute_heads(qkv, stride);
+void ForwardPass::count_linear(const MatrixView& matrix, std::size_t tokens) {
+  counts_.multiply_adds +=
+      tokens * static_cast<std::uint64_t>(matrix.rows) * static_cast<std::uint64_t>(matrix.k);
+  ++counts_.linear_calls;
+}
+
+void ForwardPass::norm_input(int member, const float* weight, int layer, Operation operation) {
+  Workspace& work = workspace(member);
+  const Range tokens = tokens_of(member);
+  const int dim = model().hidden_dim;
+  const std::ptrdiff_t first = std::ptrdiff_t{tokens.begin} * dim;
+  backend_.rms_norm({work.hidden.data() + first, weight, work.normed.data() + first, tokens.size(),
+                     dim, model().rms_epsilon});
+  quantize({layer, operation, work.normed.data(), dim, dim}, tokens, work.activations);
+  finish_tokens();
+}
+
+void ForwardPass::project_qkv(int member, const LayerShard& layer) {
+  const kernels::Activations& input = workspace(member).activations.view();
+  const auto panels = [&](int i) { return layer.qkv[static_cast<std::size_t>(i)].matrix.panels(); };
+  for_share_of_lists(static_cast<int>(layer.qkv.size()), panels, member, pool_.num_threads(),
+                     [&](int list, Range share) {
+                       const auto i = static_cast<std::size_t>(list);
+                       const MatrixView& matrix = layer.qkv[i].matrix;
+                       backend_.linear({matrix, input, qkv_[i].data(), padded_rows(matrix),
+                                        share.begin, share.end});
+                     });
+  if (member != 0) return;
+  for (const HeadMatrix& qkv : layer.qkv) count_linear(qkv.matrix, num_tokens());
+}
+
+// Copies the rows of the linears' outputs to the queries, keys and values that they are.
+void ForwardPass::distribute_heads(std::size_t token, const LayerShard& layer) {
+  for (std::size_t i = 0; i < layer.qkv.size(); ++i) {
+    const auto stride = static_cast<std::size_t>(padded_rows(layer.qkv[i].matrix));
+    for (const HeadRows& rows : layer.qkv[i].rows) {
+      const bool query = rows.role == HeadRows::Role::kQuery;
+      std::vector<float>& target =
+          query ? queries_ : (rows.role == HeadRows::Role::kKey ? keys_ : values_);
+      const int heads = query ? shard_.heads().size() : shard_.kv_heads().size();
+      std::copy_n(qkv_[i].data() + token * stride + rows.first_row, rows.num_heads * head_size_,
+                  row(target, token, heads) + rows.first_head * head_size_);
+    }
   }
 }
 
 // Rotates queries and keys, and puts keys and values into the cache.
-void ForwardPass::append_keys(int layer) {
+void ForwardPass::append_keys(int member, int layer) {
   const int heads = shard_.heads().size();
   const int kv_heads = shard_.kv_heads().size();
   const auto half = static_cast<std::size_t>(rope_.half());
   const kernels::KvCacheView cache = cache_.layer(layer);
-  pool_.split(static_cast<std::int64_t>(num_tokens()), [&](std::int64_t begin, std::int64_t end) {
-    for (auto t = static_cast<std::size_t>(begin); t < static_cast<std::size_t>(end); ++t) {
-      const BatchToken& token = batch_->tokens[t];
-      const float* cosines = cosines_.data() + t * half;
-      const float* sines = sines_.data() + t * half;
-      backend_.rope({row(queries_, t, heads), heads * head_size_, cosines, sines, 1, heads,
-                     head_size_, model().rotary_dims});
-      backend_.rope({row(keys_, t, kv_heads), kv_heads * head_size_, cosines, sines, 1, kv_heads,
-                     head_size_, model().rotary_dims});
-      const auto& table = *batch_->tables[static_cast<std::size_t>(token.sequence)];
-      const bool finite = backend_.append_kv({row(keys_, t, kv_heads), row(values_, t, kv_heads),
-                                              cache, table[token.position / kBlockTokens],
-                                              static_cast<int>(token.position % kBlockTokens)});
-      if (!finite) flag(t, layer, Operation::kKeysValues);
-    }
-  });
+  const Range share = share_of(static_cast<int>(num_tokens()), member, pool_.num_threads());
+  for (auto t = static_cast<std::size_t>(share.begin); t < static_cast<std::size_t>(share.end);
+       ++t) {
+    distribute_heads(t, shard_.layer(layer));
+    const BatchToken& token = batch_->tokens[t];
+    const float* cosines = cosines_.data() + t * half;
+    const float* sines = sines_.data() + t * half;
+    backend_.rope({row(queries_, t, heads), heads * head_size_, cosines, sines, 1, heads,
+                   head_size_, model().rotary_dims});
+    backend_.rope({row(keys_, t, kv_heads), kv_heads * head_size_, cosines, sines, 1, kv_heads,
+                   head_size_, model().rotary_dims});
+    const auto& table = *batch_->tables[static_cast<std::size_t>(token.sequence)];
+    const bool finite = backend_.append_kv({row(keys_, t, kv_heads), row(values_, t, kv_heads),
+                                            cache, table[token.position / kBlockTokens],
+                                            static_cast<int>(token.position % kBlockTokens)});
+    if (!finite) flag(t, layer, Operation::kKeysValues);
+  }
 }
 
-// Every query against its own sequence. The unit of work is a (token, query head), so that one
-// token uses every thread.
-void ForwardPass::attend(int layer) {
-  const int heads = shard_.heads().size();
+void ForwardPass::attend_token(std::size_t t, Range heads, int layer) {
   const int query_group = model().query_group();
-  pool_.split(
-      static_cast<std::int64_t>(num_tokens()) * heads, [&](std::int64_t begin, std::int64_t end) {
-        while (begin < end) {
-          const auto t = static_cast<std::size_t>(begin / heads);
-          const int first = static_cast<int>(begin % heads);
-          const int last = static_cast<int>(std::min<std::int64_t>(heads, first + end - begin));
-          const int head = shard_.heads().begin + first;
-          const BatchToken& token = batch_->tokens[t];
-          kernels::AttentionArgs args{};
-          args.queries = row(queries_, t, heads) + first * head_size_;
-          args.output = row(attended_, t, heads) + first * head_size_;
-          args.cache = cache_.layer(layer);
-          args.block_table = batch_->tables[static_cast<std::size_t>(token.sequence)]->data();
-          args.position = static_cast<int>(token.position);
-          args.num_heads = last - first;
-          args.first_kv_head = head / query_group - shard_.kv_heads().begin;
-          args.first_group_left = query_group - head % query_group;
-          args.query_group = query_group;
-          if (!backend_.attention(args)) flag(t, layer, Operation::kQueries);
-          begin += last - first;
-        }
-      });
+  const int head = shard_.heads().begin + heads.begin;
+  const BatchToken& token = batch_->tokens[t];
+  kernels::AttentionArgs args{};
+  args.queries = row(queries_, t, shard_.heads().size()) + heads.begin * head_size_;
+  args.output = row(attended_, t, shard_.heads().size()) + heads.begin * head_size_;
+  args.cache = cache_.layer(layer);
+  args.block_table = batch_->tables[static_cast<std::size_t>(token.sequence)]->data();
+  args.position = static_cast<int>(token.position);
+  args.num_heads = heads.size();
+  args.first_kv_head = head / query_group - shard_.kv_heads().begin;
+  args.first_group_left = query_group - head % query_group;
+  args.query_group = query_group;
+  if (!backend_.attention(args)) flag(t, layer, Operation::kQueries);
+}
+
+// Every query against its own sequence. Few tokens: the unit of work is a (token, query head), so
+// that one token uses every thread. Many: threads take turns, because later tokens see more keys.
+void ForwardPass::attend(int member, int layer) {
+  const auto tokens = static_cast<int>(num_tokens());
+  const int heads = shard_.heads().size();
+  const int members = pool_.num_threads();
+  constexpr int kTurn = 4;  // Tokens.
+  if (share_tokens_) {
+    for (int first = member * kTurn; first < tokens; first += members * kTurn) {
+      for (int t = first; t < std::min(tokens, first + kTurn); ++t) {
+        attend_token(static_cast<std::size_t>(t), {0, heads}, layer);
+      }
+    }
+    return;
+  }
+  for_share_of_lists(
+      tokens, [&](int) { return heads; }, member, members,
+      [&](int t, Range share) { attend_token(static_cast<std::size_t>(t), share, layer); });
+}
+
+// The segment sums of a matrix that is cut along K. Each thread has the same rows of every part.
+void ForwardPass::project_parts(int member, const std::vector<MatrixView>& parts,
+                                const std::vector<ActivationBuffer>& inputs) {
+  const std::size_t outputs = num_tokens() * static_cast<std::size_t>(padded_dim_);
+  const Range panels = share_of(padded_dim_ / kPanelRows, member, pool_.num_threads());
+  for (std::size_t p = 0; p < parts.size(); ++p) {
+    float* output = sums_.data() + (folds_own_ ? 0 : p * outputs);
+    backend_.linear({parts[p], inputs[p].view(), output, padded_dim_, panels.begin, panels.end,
+                     folds_own_ && p > 0});
+    if (member == 0) count_linear(parts[p], num_tokens());
+  }
 }
 
 // hidden += the left fold of all segment sums of all ranks.
-Status ForwardPass::fold_into_hidden() {
-  LOCKSTEP_TRY(group_.fold_segments({sums_.data(), parts_of_rank_, folded_.size(), folded_.data()}),
-               "segment sums");
+void ForwardPass::add_to_hidden(int member) {
+  pool_.barrier();
+  const bool alone = group_.world_size() == 1;
+  if (!alone) {
+    if (member == 0) {
+      failure_ =
+          group_.fold_segments({sums_.data(), segments_of_rank_, folded_.size(), folded_.data()});
+    }
+    pool_.barrier();
+    if (!failure_.ok()) return;
+  }
+  const Range tokens = tokens_of(member);
+  const float* folded =
+      (alone ? sums_ : folded_).data() + std::ptrdiff_t{tokens.begin} * padded_dim_;
   const int dim = model().hidden_dim;
-  pool_.split(static_cast<std::int64_t>(num_tokens()), [&](std::int64_t begin, std::int64_t end) {
-    backend_.add({hidden_.data() + begin * dim, folded_.data() + begin * padded_dim_, padded_dim_,
-                  static_cast<int>(end - begin), dim});
-  });
-  return {};
+  backend_.add({workspace(member).hidden.data() + std::ptrdiff_t{tokens.begin} * dim, folded,
+                padded_dim_, tokens.size(), dim});
 }
 
-void ForwardPass::feed_forward(const LayerShard& layer, int index) {
-  norm(hidden_, layer.ffn_norm);
-  quantize({index, Operation::kFfnInput, normed_.data(), model().hidden_dim, model().hidden_dim,
-            kFoldSegment / kGroupSize},
-           activations_);
-  for (std::size_t p = 0; p < layer.gate_up.size(); ++p) {
-    const GateUp& gate_up = layer.gate_up[p];
-    const int width = gate_up.width;
-    const int stride = 2 * width;  // Fused: panels alternate. Apart: gate, then up.
-    linear_output_.resize(num_tokens() * static_cast<std::size_t>(stride));
-    gated_.resize(num_tokens() * static_cast<std::size_t>(width));
-    linear(gate_up.gate, activations_, linear_output_.data(), stride);
-    if (!gate_up.fused) linear(gate_up.up, activations_, linear_output_.data() + width, stride);
-    pool_.split(static_cast<std::int64_t>(num_tokens()), [&](std::int64_t begin, std::int64_t end) {
-      const float* gate = linear_output_.data() + begin * stride;
-      backend_.swiglu({gate, gate + (gate_up.fused ? kPanelRows : width), stride,
-                       gate_up.fused ? 2 * kPanelRows : kPanelRows, gated_.data() + begin * width,
-                       width, static_cast<int>(end - begin), width});
-    });
-    const MatrixView& down = layer.ffn_down[p];
-    quantize({index, Operation::kFfnActivation, gated_.data(), width, width, down.groups()},
-             inner_activations_);
-    linear(down, inner_activations_, sums_.data() + p * folded_.size(), padded_dim_);
+// Panels [begin, end) of gate and up of one part, and SwiGLU on what comes out, for so many tokens
+// at once that it is still in the cache.
+void ForwardPass::gate_up_part(const GateUp& part, Range panels, int member, int column) {
+  constexpr int kBlock = 64;
+  const auto tokens = static_cast<int>(num_tokens());
+  const int stride = 2 * part.width;  // Fused: panels alternate. Apart: gate, then up.
+  std::vector<float>& output = gate_up_[static_cast<std::size_t>(member)];
+  output.resize(static_cast<std::size_t>(std::min(kBlock, tokens) * stride));
+  const ActivationBuffer& activations = workspace(member).activations;
+  const int first = panels.begin * kPanelRows;
+  for (int begin = 0; begin < tokens; begin += kBlock) {
+    const int end = std::min(tokens, begin + kBlock);
+    const kernels::Activations input = activations.view(begin, end);
+    const float* gate = output.data() + (part.fused ? 2 * first : first);
+    if (part.fused) {
+      backend_.linear({part.gate, input, output.data(), stride, 2 * panels.begin, 2 * panels.end});
+    } else {
+      backend_.linear({part.gate, input, output.data(), stride, panels.begin, panels.end});
+      backend_.linear(
+          {part.up, input, output.data() + part.width, stride, panels.begin, panels.end});
+    }
+    backend_.swiglu({gate, gate + (part.fused ? kPanelRows : part.width), stride,
+                     part.fused ? 2 * kPanelRows : kPanelRows,
+                     gated_.data() + std::ptrdiff_t{begin} * gated_width_ + column + first,
+                     gated_width_, end - begin, panels.size() * kPanelRows});
   }
 }
 
-Status ForwardPass::run_layer(int index) {
+void ForwardPass::gate_up(int member, const LayerShard& layer) {
+  const auto part_of = [&](int p) -> const GateUp& {
+    return layer.gate_up[static_cast<std::size_t>(p)];
+  };
+  std::vector<int> columns = {0};
+  for (const GateUp& part : layer.gate_up) columns.push_back(columns.back() + part.width);
+  for_share_of_lists(
+      static_cast<int>(layer.gate_up.size()), [&](int p) { return part_of(p).width / kPanelRows; },
+      member, pool_.num_threads(),
+      [&](int p, Range panels) {
+        gate_up_part(part_of(p), panels, member, columns[static_cast<std::size_t>(p)]);
+      });
+  if (member != 0) return;
+  for (const GateUp& part : layer.gate_up) {
+    count_linear(part.gate, num_tokens());
+    if (!part.fused) count_linear(part.up, num_tokens());
+  }
+}
+
+void ForwardPass::run_layer(int member, int index) {
   const LayerShard& layer = shard_.layer(index);
-  project_qkv(layer, index);
-  append_keys(index);
-  attend(index);
-  int first = 0;
+  Workspace& work = workspace(member);
+  const Range tokens = tokens_of(member);
+  norm_input(member, layer.attn_norm, index, Operation::kAttentionInput);
+  project_qkv(member, layer);
+  pool_.barrier();
+  append_keys(member, index);
+  pool_.barrier();
+  attend(member, index);
+  pool_.barrier();
+  int column = 0;
   for (std::size_t p = 0; p < layer.attn_output.size(); ++p) {
-    const MatrixView& output = layer.attn_output[p];
-    quantize({index, Operation::kAttentionOutput, attended_.data() + first,
-              shard_.heads().size() * head_size_, output.k, output.groups()},
-             inner_activations_);
-    linear(output, inner_activations_, sums_.data() + p * folded_.size(), padded_dim_);
-    first += output.k;
+    const int k = layer.attn_output[p].k;
+    quantize({index, Operation::kAttentionOutput, attended_.data() + column,
+              shard_.heads().size() * head_size_, k},
+             tokens, work.attended[p]);
+    column += k;
   }
-  LOCKSTEP_TRY(fold_into_hidden(), "attention of layer " + std::to_string(index));
-  feed_forward(layer, index);
-  LOCKSTEP_TRY(fold_into_hidden(), "feed-forward of layer " + std::to_string(index));
-  return {};
+  finish_tokens();
+  project_parts(member, layer.attn_output, work.attended);
+  add_to_hidden(member);
+  if (!failure_.ok()) return;
+
+  norm_input(member, layer.ffn_norm, index, Operation::kFfnInput);
+  gate_up(member, layer);
+  pool_.barrier();
+  column = 0;
+  for (std::size_t p = 0; p < layer.ffn_down.size(); ++p) {
+    const int width = layer.gate_up[p].width;
+    quantize({index, Operation::kFfnActivation, gated_.data() + column, gated_width_, width},
+             tokens, work.gated[p]);
+    column += width;
+  }
+  finish_tokens();
+  project_parts(member, layer.ffn_down, work.gated);
+  add_to_hidden(member);
 }
 
-std::span<const float> ForwardPass::run_head() {
+Status ForwardPass::run_layers(int first, int last) {
+  failure_ = {};
+  pool_.run([&](int member) {
+    for (int index = first; index < last && failure_.ok(); ++index) run_layer(member, index);
+  });
+  return failure_;
+}
+
+void ForwardPass::head(int member) {
   const auto dim = static_cast<std::size_t>(model().hidden_dim);
   const std::size_t wanted = batch_->logit_tokens.size();
+  // Every thread norms for itself.
   std::vector<float> last(wanted * dim);
+  std::vector<float> normed(wanted * dim);
   for (std::size_t i = 0; i < wanted; ++i) {
     std::ranges::copy(hidden_of(batch_->logit_tokens[i]),
                       last.begin() + static_cast<std::ptrdiff_t>(i * dim));
   }
-  norm(last, shard_.output_norm());
-  // The head's activations are always 16-bit: it runs only where a token is sampled.
-  activations_.reshape(static_cast<int>(wanted), model().hidden_dim, kFoldSegment / kGroupSize, 16);
+  backend_.rms_norm({last.data(), shard_.output_norm(), normed.data(), static_cast<int>(wanted),
+                     model().hidden_dim, model().rms_epsilon});
+  ActivationBuffer& input = workspaces_[static_cast<std::size_t>(member)]->head_input;
+  // Always 16-bit: the head runs only where a token is sampled.
+  input.reshape(static_cast<int>(wanted), model().hidden_dim, kFoldSegment / kGroupSize, 16);
   for (std::size_t i = 0; i < wanted; ++i) {
-    const int row = static_cast<int>(i);
-    if (!backend_.quantize({normed_.data(), model().hidden_dim, model().hidden_dim,
-                            activations_.view(), row, row + 1})) {
-      activations_.clear_token(row);
+    const int at = static_cast<int>(i);
+    if (!backend_.quantize(
+            {normed.data(), model().hidden_dim, model().hidden_dim, input.view(), at, at + 1})) {
+      input.clear_token(at);
       flag(static_cast<std::size_t>(batch_->logit_tokens[i]), model().num_layers,
            Operation::kHeadInput);
     }
   }
   const auto vocab = static_cast<std::size_t>(shard_.vocab().size());
-  logits_.resize(wanted * vocab);
-  for (const VocabRows& rows : shard_.head()) {
-    const int stride = rows.matrix.panels() * kPanelRows;
-    linear_output_.resize(wanted * static_cast<std::size_t>(stride));
-    linear(rows.matrix, activations_, linear_output_.data(), stride);
-    for (std::size_t i = 0; i < wanted; ++i) {
-      std::copy_n(linear_output_.data() + i * static_cast<std::size_t>(stride), rows.matrix.rows,
-                  logits_.data() + i * vocab +
-                      static_cast<std::size_t>(rows.first_row - shard_.vocab().begin));
-    }
+  const auto rows_of = [&](int i) -> const VocabRows& {
+    return shard_.head()[static_cast<std::size_t>(i)];
+  };
+  for_share_of_lists(
+      static_cast<int>(shard_.head().size()), [&](int i) { return rows_of(i).matrix.panels(); },
+      member, pool_.num_threads(),
+      [&](int list, Range panels) {
+        const VocabRows& rows = rows_of(list);
+        const int stride = padded_rows(rows.matrix);
+        float* output = vocab_rows_[static_cast<std::size_t>(list)].data();
+        backend_.linear({rows.matrix, input.view(), output, stride, panels.begin, panels.end});
+        const int first = panels.begin * kPanelRows;
+        const int count = std::min(rows.matrix.rows, panels.end * kPanelRows) - first;
+        for (std::size_t i = 0; i < wanted; ++i) {
+          std::copy_n(output + i * static_cast<std::size_t>(stride) + first, count,
+                      logits_.data() + i * vocab +
+                          static_cast<std::size_t>(rows.first_row - shard_.vocab().begin + first));
+        }
+      });
+}
+
+std::span<const float> ForwardPass::run_head() {
+  const std::size_t wanted = batch_->logit_tokens.size();
+  logits_.resize(wanted * static_cast<std::size_t>(shard_.vocab().size()));
+  vocab_rows_.resize(shard_.head().size());
+  for (std::size_t i = 0; i < vocab_rows_.size(); ++i) {
+    const MatrixView& matrix = shard_.head()[i].matrix;
+    vocab_rows_[i].resize(wanted * static_cast<std::size_t>(padded_rows(matrix)));
+    count_linear(matrix, wanted);
   }
+  pool_.run([&](int member) { head(member); });
   return logits_;
 }
 

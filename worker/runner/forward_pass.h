@@ -1,9 +1,14 @@
 // The arithmetic of one step on one rank, operation by operation. Numerics, "Quantized linear" to
 // "Attention".
+//
+// All threads of the rank go through the layers together and meet at barriers, six a layer when
+// there are few tokens: norms and quantization are then done by every thread for itself. With more
+// tokens than that pays for, threads share them out and meet four times more.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -27,8 +32,8 @@ class ForwardPass {
   // Sizes the buffers for the batch and looks up its hidden states: the rank that owns a row of the
   // embedding sends it.
   Status begin(const StepBatch& batch);
-  // One layer: attention and feed-forward, each with its residual.
-  Status run_layer(int index);
+  // Layers [first, last): attention and feed-forward, each with its residual.
+  Status run_layers(int first, int last);
   // The logits of this rank's vocabulary rows: [logit tokens, vocab().size()].
   std::span<const float> run_head();
 
@@ -49,28 +54,54 @@ class ForwardPass {
     const float* values;  // [tokens, stride]
     int stride;
     int k;
-    int segment_groups;
+  };
+
+  // What a thread writes before the other threads read it; with few tokens every thread has its own
+  // copy of all of it, else they share the first.
+  struct Workspace {
+    std::vector<float> hidden, normed;       // [tokens, hidden_dim]
+    ActivationBuffer activations;            // Of the residual stream.
+    std::vector<ActivationBuffer> attended;  // Of each part's share of the attention output.
+    std::vector<ActivationBuffer> gated;     // Of each part's share of the feed-forward.
+    ActivationBuffer head_input;
   };
 
   const ModelConfig& model() const { return shard_.config(); }
   std::size_t num_tokens() const { return batch_->tokens.size(); }
   float* row(std::vector<float>& of, std::size_t token, int num_heads) const;
+  void size_buffers();
+  void size_workspace(Workspace& workspace) const;
+  Status embed();
+
+  Workspace& workspace(int member) {
+    return *workspaces_[share_tokens_ ? 0 : static_cast<std::size_t>(member)];
+  }
+  Range tokens_of(int member) const;  // That the member norms and quantizes.
+  // Where threads share the tokens: waits until all are done with theirs.
+  void finish_tokens();
 
   void flag(std::size_t token, int layer, Operation operation);
-  void norm(std::vector<float>& values, const float* weight);
-  void quantize(const QuantizedInput& q, ActivationBuffer& out);
-  void linear(const kernels::MatrixView& matrix, const ActivationBuffer& input, float* output,
-              int stride);
-  void project_qkv(const LayerShard& layer, int index);
-  void distribute_heads(const HeadMatrix& qkv, int stride);
-  void append_keys(int layer);
-  void attend(int layer);
-  void feed_forward(const LayerShard& layer, int index);
-  Status fold_into_hidden();
+  void quantize(const QuantizedInput& q, Range tokens, ActivationBuffer& out);
+  void count_linear(const kernels::MatrixView& matrix, std::size_t tokens);
+
+  // What member `member` does of each operation.
+  void run_layer(int member, int index);
+  void norm_input(int member, const float* weight, int layer, Operation operation);
+  void project_qkv(int member, const LayerShard& layer);
+  void distribute_heads(std::size_t token, const LayerShard& layer);
+  void append_keys(int member, int layer);
+  void attend(int member, int layer);
+  void attend_token(std::size_t token, Range heads, int layer);
+  void project_parts(int member, const std::vector<kernels::MatrixView>& parts,
+                     const std::vector<ActivationBuffer>& inputs);
+  void add_to_hidden(int member);
+  void gate_up(int member, const LayerShard& layer);
+  void gate_up_part(const GateUp& part, Range panels, int member, int column);
+  void head(int member);
 
   const ModelShard& shard_;
   std::span<const Range> runs_;
-  std::vector<int> parts_of_rank_;
+  std::vector<int> segments_of_rank_;  // That each rank hands to the fold.
   const kernels::Backend& backend_;
   Communicator& group_;
   ThreadPool pool_;
@@ -79,17 +110,23 @@ class ForwardPass {
   RunnerCounts counts_;
   const int head_size_;
   const int padded_dim_;  // Hidden dimension, rounded up to panels: the stride of segment sums.
+  int gated_width_ = 0;   // Of all parts of the run.
+  const bool folds_own_;  // The rank's segments are the leftmost: it folds them as they come.
 
   const StepBatch* batch_ = nullptr;
-  std::vector<float> hidden_, normed_;     // [tokens, hidden_dim]
-  std::vector<float> queries_, attended_;  // [tokens, heads * head_size]
-  std::vector<float> keys_, values_;       // [tokens, kv_heads * head_size]
-  std::vector<float> sums_;                // [parts of the run, tokens, padded_dim]
-  std::vector<float> folded_;              // [tokens, padded_dim]
-  std::vector<float> linear_output_, gated_, logits_;
+  bool share_tokens_ = false;
+  Status failure_;  // Of the group; all threads leave the layers.
+  std::vector<std::unique_ptr<Workspace>> workspaces_;  // One per thread.
+  std::vector<std::vector<float>> qkv_;                 // Of each matrix: [tokens, rows]
+  std::vector<float> queries_, attended_;               // [tokens, heads * head_size]
+  std::vector<float> keys_, values_;                    // [tokens, kv_heads * head_size]
+  std::vector<std::vector<float>> gate_up_;  // Of each thread: [tokens of a block, 2 * width]
+  std::vector<float> gated_;                 // [tokens, gated_width_]
+  std::vector<float> sums_;                  // [segments for the fold, tokens, padded_dim_]
+  std::vector<float> folded_;  // [tokens, padded_dim_]; alone, `sums_` is already folded.
+  std::vector<std::vector<float>> vocab_rows_;  // Of each matrix: [logit tokens, rows]
+  std::vector<float> logits_;
   std::vector<float> cosines_, sines_;  // [tokens, rotary_dims / 2]
-  ActivationBuffer activations_;        // Of the residual stream.
-  ActivationBuffer inner_activations_;  // Of attention and feed-forward outputs.
   std::vector<std::atomic<std::uint32_t>>
       flags_;  // One per scheduled sequence; threads lower them.
 };
