@@ -33,7 +33,7 @@ struct WideTile : InputTile {
 // The tokens of a block.
 struct TokenBlock {
   alignas(32) std::int16_t codes[kBlockCodes];    // [token][k_padded]
-  alignas(32) float acc[kMaxTokens][kPanelRows];  // Of the panel and segment at work.
+  alignas(32) float acc[kMaxTokens][kPanelRows];  // Of an unfinished segment of a panel.
 };
 
 // 16-bit numbers of the even and of the odd bytes, less `offset`.
@@ -97,13 +97,57 @@ inline __attribute__((always_inline)) void dot_group(const __m256i (&codes)[kPai
   }
 }
 
-// Adds the groups of the chunk, the first of which is `begin`, to the segment sums of kTokens
-// tokens.
+// Groups [begin, begin + count) of a segment, which are in a PanelChunk, and what becomes of their
+// sums.
+struct ChunkRange {
+  int begin;
+  int count;
+  int segment;
+  bool opens;   // The sums start at 0, else at what `acc` holds.
+  bool closes;  // The sums are scaled and go to the output, else to `acc`.
+  bool fold;    // The output holds sums to the left of these.
+};
+
+// The sums of one panel and kTokens tokens.
+struct TileSums {
+  float (*acc)[kPanelRows];  // Of an unfinished segment.
+  float* output;             // [kTokens, output_stride]
+  std::ptrdiff_t output_stride;
+};
+
+template <int kBits, int kTokens>
+inline __attribute__((always_inline)) void close_segment(const __m256 (&acc)[kTokens][kHalves],
+                                                         const ChunkRange& range,
+                                                         const WideTile& input,
+                                                         const TileSums& to) {
+#pragma GCC unroll 4
+  for (int t = 0; t < kTokens; ++t) {
+#pragma GCC unroll 2
+    for (int half = 0; half < kHalves; ++half) {
+      __m256 p = acc[t][half];
+      if constexpr (kBits == 16) {
+        p = _mm256_mul_ps(p, _mm256_set1_ps(input.scales[t * input.runs + range.segment]));
+      }
+      float* y = to.output + t * to.output_stride + kHalfRows * half;
+      _mm256_storeu_ps(y, range.fold ? _mm256_add_ps(_mm256_loadu_ps(y), p) : p);
+    }
+  }
+}
+
 template <WeightFormat kFormat, int kBits, int kTokens>
-__attribute__((noinline)) void add_chunk(const PanelChunk& chunk, int begin, int num_groups,
-                                         const WideTile& input, float (*acc)[kPanelRows]) {
-  for (int i = 0; i < num_groups; ++i) {
-    const std::ptrdiff_t g = begin + i;
+__attribute__((noinline)) void add_chunk(const PanelChunk& chunk, const ChunkRange& range,
+                                         const WideTile& input, const TileSums& to) {
+  __m256 acc[kTokens][kHalves];
+#pragma GCC unroll 4
+  for (int t = 0; t < kTokens; ++t) {
+#pragma GCC unroll 2
+    for (int half = 0; half < kHalves; ++half) {
+      acc[t][half] =
+          range.opens ? _mm256_setzero_ps() : _mm256_load_ps(to.acc[t] + kHalfRows * half);
+    }
+  }
+  for (int i = 0; i < range.count; ++i) {
+    const std::ptrdiff_t g = range.begin + i;
     __m256i sums[kTokens][kHalves];
     dot_group<kTokens>(chunk.codes[i], input.codes + g * kGroupSize, input.k_padded, sums);
 #pragma GCC unroll 4
@@ -121,12 +165,18 @@ __attribute__((noinline)) void add_chunk(const PanelChunk& chunk, int begin, int
           scale = _mm256_mul_ps(scale, s);
           minimum = _mm256_mul_ps(minimum, s);
         }
-        float* at = acc[t] + kHalfRows * half;
-        __m256 a = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sums[t][half]), scale, _mm256_load_ps(at));
-        if constexpr (kFormat == WeightFormat::kQ4_1) a = _mm256_fmadd_ps(x, minimum, a);
-        _mm256_store_ps(at, a);
+        acc[t][half] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sums[t][half]), scale, acc[t][half]);
+        if constexpr (kFormat == WeightFormat::kQ4_1) {
+          acc[t][half] = _mm256_fmadd_ps(x, minimum, acc[t][half]);
+        }
       }
     }
+  }
+  if (range.closes) return close_segment<kBits, kTokens>(acc, range, input, to);
+#pragma GCC unroll 4
+  for (int t = 0; t < kTokens; ++t) {
+    _mm256_store_ps(to.acc[t], acc[t][0]);
+    _mm256_store_ps(to.acc[t] + kHalfRows, acc[t][1]);
   }
 }
 
@@ -162,46 +212,32 @@ class BlockLinear {
     const int num_groups = args_.weight.groups();
     const int segment = args_.input.segment_groups;
     for (int s = 0, begin = 0; begin < num_groups; ++s, begin += segment) {
-      for (int t = 0; t < count_; ++t) std::fill_n(tokens_.acc[t], kPanelRows, 0.0f);
       const int end = std::min(num_groups, begin + segment);
       for (int g = begin; g < end; g += kChunkGroups) {
-        const int n = std::min(kChunkGroups, end - g);
-        unpack<kFormat>(group, n, &chunk_);
-        group +=
-            static_cast<std::ptrdiff_t>(n) * static_cast<std::ptrdiff_t>(p16_group_bytes(kFormat));
-        add_tiles(g, n);
+        const int count = std::min(kChunkGroups, end - g);
+        unpack<kFormat>(group, count, &chunk_);
+        group += static_cast<std::ptrdiff_t>(count) *
+                 static_cast<std::ptrdiff_t>(p16_group_bytes(kFormat));
+        add_tiles(panel, {g, count, s, g == begin, g + count == end, s > 0 || args_.accumulate});
       }
-      store_segment(panel, s);
     }
   }
 
-  void add_tiles(int begin, int num_groups) {
+  void add_tiles(int panel, const ChunkRange& range) {
     int t = 0;
-    for (; t + kTile <= count_; t += kTile) add_tile<kTile>(t, begin, num_groups);
-    if (count_ - t == 3) add_tile<3>(t, begin, num_groups);
-    if (count_ - t == 2) add_tile<2>(t, begin, num_groups);
-    if (count_ - t == 1) add_tile<1>(t, begin, num_groups);
+    for (; t + kTile <= count_; t += kTile) add_tile<kTile>(t, panel, range);
+    if (count_ - t == 3) add_tile<3>(t, panel, range);
+    if (count_ - t == 2) add_tile<2>(t, panel, range);
+    if (count_ - t == 1) add_tile<1>(t, panel, range);
   }
 
   template <int kTokens>
-  void add_tile(int token, int begin, int num_groups) {
+  void add_tile(int token, int panel, const ChunkRange& range) {
     const WideTile input{tile_of(args_.input, first_ + token),
                          tokens_.codes + static_cast<std::ptrdiff_t>(token) * args_.input.k_padded};
-    add_chunk<kFormat, kBits, kTokens>(chunk_, begin, num_groups, input, tokens_.acc + token);
-  }
-
-  // Scales the sums of segment `s` and folds them to the right of those before it.
-  void store_segment(int panel, int s) {
-    for (int t = 0; t < count_; ++t) {
-      const InputTile input = tile_of(args_.input, first_ + t);
-      float* y = args_.output + static_cast<std::ptrdiff_t>(first_ + t) * args_.output_stride +
-                 static_cast<std::ptrdiff_t>(panel) * kPanelRows;
-      for (int half = 0; half < kHalves; ++half, y += kHalfRows) {
-        __m256 p = _mm256_load_ps(tokens_.acc[t] + kHalfRows * half);
-        if constexpr (kBits == 16) p = _mm256_mul_ps(p, _mm256_set1_ps(input.scales[s]));
-        _mm256_storeu_ps(y, s == 0 && !args_.accumulate ? p : _mm256_add_ps(_mm256_loadu_ps(y), p));
-      }
-    }
+    const std::ptrdiff_t stride = args_.output_stride;
+    float* output = args_.output + (first_ + token) * stride + std::ptrdiff_t{panel} * kPanelRows;
+    add_chunk<kFormat, kBits, kTokens>(chunk_, range, input, {tokens_.acc + token, output, stride});
   }
 
   const LinearArgs& args_;
