@@ -39,9 +39,9 @@ OrderedJson row_json(const BenchRow& row) {
   json["gpu_info"] = "";
   json["backends"] = "CPU";
   json["model_filename"] = row.model_filename;
-  json["model_type"] = row.model_type;
-  json["model_size"] = row.model_bytes;
-  json["model_n_params"] = row.model_params;
+  json["model_type"] = row.figures.type;
+  json["model_size"] = row.figures.bytes;
+  json["model_n_params"] = row.figures.params;
   json["n_batch"] = row.n_batch;
   json["n_ubatch"] = row.n_batch;
   json["n_threads"] = row.n_threads;
@@ -50,7 +50,7 @@ OrderedJson row_json(const BenchRow& row) {
   json["n_gpu_layers"] = 0;
   json["n_prompt"] = row.n_prompt;
   json["n_gen"] = row.n_gen;
-  json["n_depth"] = 0;
+  json["n_depth"] = row.n_depth;
   json["test_time"] = row.test_time;
   json["avg_ns"] = static_cast<std::uint64_t>(ns.mean);
   json["stddev_ns"] = static_cast<std::uint64_t>(ns.deviation);
@@ -62,6 +62,9 @@ OrderedJson row_json(const BenchRow& row) {
   json["ranks"] = row.ranks;
   json["activation_bits"] = row.activation_bits;
   json["kv_bits"] = row.kv_bits;
+  json["step_bytes"] = row.figures.step_bytes;
+  json["layer_multiply_adds"] = row.figures.layer_multiply_adds;
+  json["head_multiply_adds"] = row.figures.head_multiply_adds;
   return json;
 }
 
@@ -100,9 +103,9 @@ std::string markdown_text(const std::vector<BenchRow>& rows) {
       "| --- | ---: | ---: | --- | ---: | ---: | --- | ---: | ---: |\n";
   for (const BenchRow& row : rows) {
     const Moments ts = moments(row.samples_ts());
-    text += "| " + row.model_type + " | " +
-            printf_text("%.2f MiB", static_cast<double>(row.model_bytes) / (1 << 20), 0) + " | " +
-            printf_text("%.2f M", static_cast<double>(row.model_params) * 1e-6, 0) + " | CPU | " +
+    text += "| " + row.figures.type + " | " +
+            printf_text("%.2f MiB", static_cast<double>(row.figures.bytes) / (1 << 20), 0) + " | " +
+            printf_text("%.2f M", static_cast<double>(row.figures.params) * 1e-6, 0) + " | CPU | " +
             std::to_string(row.n_threads) + " | " + std::to_string(row.ranks) + " | " + row.device +
             " | " + row.test_name() + " | " + printf_text("%.2f ± %.2f", ts.mean, ts.deviation) +
             " |\n";
@@ -113,7 +116,9 @@ std::string markdown_text(const std::vector<BenchRow>& rows) {
 }  // namespace
 
 std::string BenchRow::test_name() const {
-  return n_prompt > 0 ? "pp" + std::to_string(n_prompt) : "tg" + std::to_string(n_gen);
+  std::string name = n_prompt > 0 ? "pp" + std::to_string(n_prompt) : "tg" + std::to_string(n_gen);
+  if (n_depth > 0) name += " @ d" + std::to_string(n_depth);
+  return name;
 }
 
 std::vector<double> BenchRow::samples_ts() const {

@@ -7,28 +7,28 @@
 #include <vector>
 
 #include "base/result.h"
+#include "cli/bench/model_figures.h"
 
 namespace lockstep {
 
 // One case: a prompt of n_prompt tokens, or n_gen tokens generated one by one.
 struct BenchRow {
   std::string model_filename;
-  std::string model_type;  // "llama 134.5M q4_1"
-  std::uint64_t model_bytes = 0;
-  std::uint64_t model_params = 0;
+  ModelFigures figures;
   std::string cpu;
   std::string device;
   int n_batch = 0;
   int n_threads = 0;  // Per rank.
   int n_prompt = 0;
   int n_gen = 0;
+  int n_depth = 0;  // Tokens of context before.
   int ranks = 1;
   int activation_bits = 16;
   int kv_bits = 16;
   std::string test_time;  // UTC, "2026-11-21T06:00:00Z".
   std::vector<std::uint64_t> samples_ns;
 
-  std::string test_name() const;           // "pp512", "tg128".
+  std::string test_name() const;           // "pp512", "tg128", "tg128 @ d2000".
   std::vector<double> samples_ts() const;  // Tokens per second.
 };
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from support import lockstep
-from support.lockstep import flags, generate, run_json, run_ok
+from support.lockstep import flags, generate, refused, run_json, run_ok
 
 RUN_KEYS = {
     "text": str,
@@ -40,6 +40,10 @@ SUBCOMMANDS = (
     ["chain", "verify"],
     ["chain", "prove"],
     ["bench"],
+    ["bench", "batch"],
+    ["bench", "load"],
+    ["bench", "machine"],
+    ["bench", "ops"],
     ["bench", "perplexity"],
     ["doctor"],
 )
@@ -279,3 +283,76 @@ def test_bench_md(store):
         for line in lines[2:]
     ]
     assert tests == ["pp16", "tg8", "pp16", "tg8"]
+
+
+def test_bench_behind_a_context(store):
+    """Each depth once, and no run finds what it measures in the cache of an earlier one."""
+    options = ["-p", 16, "-n", 3, "-d", "0,32", "-t", 1, "-r", 2]
+    rows = run_json("bench", "--model", store, *options)
+    assert [(r["n_prompt"], r["n_gen"], r["n_depth"]) for r in rows] == [
+        (16, 0, 0),
+        (0, 3, 0),
+        (16, 0, 32),
+        (0, 3, 32),
+    ]
+    assert all(len(r["samples_ns"]) == 2 for r in rows)
+    text = run_ok("bench", "--model", store, *options).stdout
+    assert "pp16 @ d32" in text and "tg3 @ d32" in text
+    refused("bench", "--model", store, "-d", 30, code=lockstep.USAGE, naming="multiple of 16")
+    too_long = ["-p", 0, "-n", 8, "-d", 32, "--ctx-size", 36]
+    refused("bench", "--model", store, *too_long, code=lockstep.USAGE, naming="--ctx-size")
+
+
+def test_bench_says_what_a_token_costs(small_model):
+    store, case = small_model
+    (row,) = run_json("bench", "--model", store, "-p", 0, "-n", 1, "-t", 1, "-r", 1)
+    assert row["step_bytes"] < row["model_size"]
+    assert row["head_multiply_adds"] == case.vocab * case.dim
+    ranks = [generate(store, prompt_ids=[3], max_tokens=n, ignore_eos=True)["ranks"][0] for n in (1, 2)]
+    one_token = ranks[1]["multiply_adds"] - ranks[0]["multiply_adds"]
+    assert row["layer_multiply_adds"] + row["head_multiply_adds"] == one_token
+
+
+def test_bench_batch(store):
+    """As llama-batched-bench: its columns, and its keys."""
+    options = ["--npp", 16, "--ntg", 4, "--npl", "1,3", "-t", 1]
+    rows = run_json("bench", "batch", "--model", store, *options)
+    assert [(r["pp"], r["tg"], r["pl"], r["n_kv"]) for r in rows] == [(16, 4, 1, 20), (16, 4, 3, 60)]
+    for row in rows:
+        assert row["t"] == pytest.approx(row["t_pp"] + row["t_tg"])
+        assert row["speed"] == pytest.approx(row["n_kv"] / row["t"])
+    lines = run_ok("bench", "batch", "--model", store, *options).stdout.splitlines()
+    assert len(lines) == 4 and "| S_PP t/s |" in lines[0] and lines[0].endswith("| S t/s |")
+
+
+def test_bench_load(store):
+    got = run_json("bench", "load", "--model", store, "-r", 2, "--threads", 2)
+    files = [f["bytes"] for f in json.loads((Path(store) / "manifest.json").read_text())["files"]]
+    assert got["bytes"] == sum(files) and got["n_threads"] == 2
+    for key in ("load_s", "read_s", "sha256_s"):
+        assert len(got[key]) == 2 and min(got[key]) > 0
+
+
+def test_bench_machine():
+    got = run_json("bench", "machine", "--bytes", "1MiB", "--passes", 2, "-t", "1,2")
+    assert got["bytes"] == 2 << 20  # Whole huge pages.
+    assert [r["threads"] for r in got["results"]] == [1, 2]
+    for row in got["results"]:
+        assert row["read_bytes_per_s"] == max(row["samples_read"]) > 1e8
+        assert row["multiply_adds_per_s"] == max(row["samples_dot"]) > 1e9
+        assert len(row["samples_read"]) == 2
+
+
+def test_bench_ops(store):
+    quick = ["--min-time", 0.0001, "--model", store]
+    names = "attention/kv8/16$|rms_norm/1$|quantize/a16/.*/1$|swiglu/1$|linear/q4_1/a8/head/2$"
+    got = run_json("bench", "ops", "--filter", names, *quick)["benchmarks"]
+    assert {b["name"].split("/")[0] for b in got} == {
+        "attention",
+        "rms_norm",
+        "quantize",
+        "swiglu",
+        "linear",
+    }
+    assert all(b["real_time"] > 0 for b in got)
+    refused("bench", "ops", "--filter", "nothing", *quick, code=lockstep.USAGE, naming="--filter")
