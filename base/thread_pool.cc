@@ -7,6 +7,7 @@
 #include <unistd.h>
 #include <xmmintrin.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <optional>
@@ -18,13 +19,6 @@
 namespace lockstep {
 namespace {
 
-// Longer than the gap between two operations of a step, shorter than what a sleeping core costs the
-// other ranks when there are more of them than cores. Measured on Zen 4, two cores.
-constexpr std::chrono::nanoseconds kSpin{2000};
-// Where every member has a processor to itself, spinning hurts nobody, and waking a sleeping core
-// of a virtual machine costs about 100 us: 480 operations of a decode then ran at 11 tokens/s
-// instead of well over 100 (Zen 3, two cores).
-constexpr std::chrono::nanoseconds kPinnedSpin{200'000};
 constexpr unsigned kCanonicalMxcsr = 0x1F80;
 
 using Word = std::atomic<std::uint32_t>;
@@ -113,7 +107,7 @@ struct ThreadPool::State {
   alignas(64) Task task = nullptr;  // Null: end. Written by the caller before `generation`.
   void* function = nullptr;
   int num_threads = 1;
-  std::chrono::nanoseconds spin_time = kSpin;
+  std::chrono::nanoseconds spin_time{};
   std::optional<cpu_set_t> mask_of_caller;  // To give back what pinning took.
   pthread_t caller{};
   std::vector<std::thread> workers;
@@ -131,20 +125,35 @@ struct ThreadPool::State {
   }
 };
 
-ThreadPool::ThreadPool(int num_threads, bool pin) : state_(std::make_unique<State>()) {
+ThreadPlacement share_processors(int num_threads, int index, int sharers) {
+  const std::vector<int> allowed = allowed_processors();
+  const auto threads = static_cast<std::size_t>(num_threads);
+  const std::size_t wanted = threads * static_cast<std::size_t>(sharers);
+  ThreadPlacement placement;
+  placement.exclusive = wanted <= allowed.size();
+  if (wanted == allowed.size()) {
+    const auto first = allowed.begin() + std::ptrdiff_t{index} * num_threads;
+    placement.processors.assign(first, first + num_threads);
+  }
+  return placement;
+}
+
+ThreadPool::ThreadPool(int num_threads, ThreadPlacement placement)
+    : state_(std::make_unique<State>()) {
   CHECK(num_threads >= 1, "a pool has at least the thread that calls it");
   State& state = *state_;
   state.num_threads = num_threads;
-  std::vector<int> processors;
-  if (pin) processors = allowed_processors();
-  const bool pinned = processors.size() >= static_cast<std::size_t>(num_threads);
-  if (pinned) state.spin_time = kPinnedSpin;
+  const std::vector<int>& processors = placement.processors;
+  const bool bound = !processors.empty();
+  CHECK(!bound || processors.size() == static_cast<std::size_t>(num_threads),
+        "a processor for each member of a pool, or none");
+  state.spin_time = spin_time(placement.exclusive);
   set_canonical_float_mode();
   for (int member = 1; member < num_threads; ++member) {
-    const int processor = pinned ? processors[static_cast<std::size_t>(member)] : -1;
+    const int processor = bound ? processors[static_cast<std::size_t>(member)] : -1;
     state.workers.emplace_back([&state, member, processor] { state.serve(member, processor); });
   }
-  if (pinned) {
+  if (bound) {
     cpu_set_t mask;
     state.caller = ::pthread_self();
     if (::pthread_getaffinity_np(state.caller, sizeof mask, &mask) == 0) {
@@ -153,6 +162,24 @@ ThreadPool::ThreadPool(int num_threads, bool pin) : state_(std::make_unique<Stat
     }
   }
 }
+
+namespace {
+
+ThreadPlacement first_processors(int num_threads) {
+  ThreadPlacement placement;
+  std::vector<int> allowed = allowed_processors();
+  placement.exclusive = allowed.size() >= static_cast<std::size_t>(std::max(num_threads, 0));
+  if (placement.exclusive) {
+    allowed.resize(static_cast<std::size_t>(num_threads));
+    placement.processors = std::move(allowed);
+  }
+  return placement;
+}
+
+}  // namespace
+
+ThreadPool::ThreadPool(int num_threads, bool pin)
+    : ThreadPool(num_threads, pin ? first_processors(num_threads) : ThreadPlacement{}) {}
 
 ThreadPool::~ThreadPool() {
   State& state = *state_;

@@ -1,22 +1,46 @@
 // A fixed team of threads that runs one function on every member and waits for all.
 //
-// The caller is member 0. Workers spin about 2 us for the next task (200 us when pinned), then
-// sleep on a futex: a pure spin collapses when there are more ranks than cores. Every member runs
-// with MXCSR = 0x1F80 (numerics: nearest even, subnormals kept).
+// The caller is member 0. Whoever waits spins about 2 us (200 us where every member has a processor
+// to itself), then sleeps on a futex: a pure spin collapses when there are more ranks than cores.
+// Every member runs with MXCSR = 0x1F80 (numerics: nearest even, subnormals kept).
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <type_traits>
+#include <vector>
 
 namespace lockstep {
 
+// How long a thread spins for another one before it sleeps.
+constexpr std::chrono::nanoseconds spin_time(bool exclusive) {
+  // 2 us: longer than the gap between two operations of a step, shorter than what a sleeping core
+  // costs the other ranks when there are more of them than cores (measured on Zen 4, two cores).
+  // 200 us: with a processor each, spinning hurts nobody, and waking a sleeping core of a virtual
+  // machine costs about 100 us: a decode ran at 11 tokens/s instead of well over 100 (Zen 3).
+  return std::chrono::nanoseconds(exclusive ? 200'000 : 2'000);
+}
+
+// Where the members of a pool run.
+struct ThreadPlacement {
+  std::vector<int> processors;  // Member i is bound to the i-th; empty: where the system likes.
+  bool exclusive = false;       // Every member has a processor to itself.
+};
+
+// For the `index`-th of `sharers` pools of `num_threads` that share this process's affinity mask.
+// They are bound where they fill the mask; where processors are left, the system knows better which
+// are idle.
+ThreadPlacement share_processors(int num_threads, int index, int sharers);
+
 class ThreadPool {
  public:
-  // Requires: num_threads >= 1. With `pin`, member i is bound to the i-th processor of this
-  // process's affinity mask, if the mask has that many; the caller is member 0 and gets its own
-  // mask back when it destroys the pool.
-  explicit ThreadPool(int num_threads, bool pin = false);
+  // Requires: num_threads >= 1. The caller gets its own affinity mask back when it destroys the
+  // pool.
+  explicit ThreadPool(int num_threads, ThreadPlacement placement = {});
+  // With `pin`, member i is bound to the i-th processor of this process's affinity mask, if the
+  // mask has that many.
+  ThreadPool(int num_threads, bool pin);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;

@@ -74,11 +74,15 @@ Result<std::unique_ptr<ReplicaSession>> ReplicaSession::open(const ReplicaOption
   Status status;
   if (started_by_mpi_launcher()) {
     LOCKSTEP_TRY_ASSIGN(session->mpi_, MpiSession::start(), "MPI");
+    const NodePlace place = session->mpi_->place();
+    config.ranks_on_node = place.ranks_on_node;
+    config.threads = options.threads.value_or(std::max(1, available_cores() / place.sharers));
+    config.placement = share_processors(config.threads, place.index, place.sharers);
     LOCKSTEP_TRY_ASSIGN(session->group_,
-                        session->mpi_->make_communicator(transport_of(options.transport)),
+                        session->mpi_->make_communicator(transport_of(options.transport),
+                                                         config.placement.exclusive),
                         "--transport " + options.transport);
     session->world_size_ = session->mpi_->world_size();
-    config.ranks_on_node = session->mpi_->ranks_on_node();
     if (options.ranks && *options.ranks != session->world_size_) {
       status = Error{ErrorCode::kInvalidArgument,
                      "--ranks: MPI started " + std::to_string(session->world_size_) +
@@ -88,10 +92,9 @@ Result<std::unique_ptr<ReplicaSession>> ReplicaSession::open(const ReplicaOption
     session->world_size_ =
         options.ranks.value_or(options.weights.empty() ? 1 : narrow<int>(options.weights.size()));
     config.ranks_on_node = session->world_size_;
+    config.threads =
+        options.threads.value_or(std::max(1, available_cores() / session->world_size_));
   }
-  config.threads = options.threads.value_or(std::max(1, available_cores() / config.ranks_on_node));
-  // Ranks of one node would all pin to the same processors, so only a rank alone does.
-  config.pin_threads = config.ranks_on_node == 1;
   if (status.ok()) {
     auto store = Store::open(options.model);
     if (store.ok()) {

@@ -59,6 +59,7 @@ class Communicator {
 Status agree(Communicator& group, const Status& mine);
 
 // Ranks as threads of this process: one communicator per thread, over memory that they share.
-std::vector<std::unique_ptr<Communicator>> make_local_group(int world_size);
+// `exclusive`: every rank has its processors to itself.
+std::vector<std::unique_ptr<Communicator>> make_local_group(int world_size, bool exclusive = false);
 
 }  // namespace lockstep

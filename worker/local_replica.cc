@@ -10,10 +10,15 @@ Result<std::unique_ptr<LocalReplica>> LocalReplica::start(const Store& store,
   std::unique_ptr<LocalReplica> replica(new LocalReplica);
   ReplicaConfig local = config;
   local.ranks_on_node = world_size;
-  replica->group_ = make_local_group(world_size);
+  const auto placed = [&local, world_size](int rank) {
+    ReplicaConfig its = local;
+    its.placement = share_processors(local.threads, rank, world_size);
+    return its;
+  };
+  replica->group_ = make_local_group(world_size, placed(0).placement.exclusive);
   for (int r = 1; r < world_size; ++r) {
     Communicator& group = *replica->group_[static_cast<std::size_t>(r)];
-    replica->followers_.emplace_back([&store, local, &group] {
+    replica->followers_.emplace_back([&store, local = placed(r), &group] {
       // A rank that cannot start has told rank 0 so; one that fails later takes the group with it.
       auto rank = Rank::start(store, local, group);
       if (!rank.ok()) return;
@@ -25,7 +30,7 @@ Result<std::unique_ptr<LocalReplica>> LocalReplica::start(const Store& store,
       }
     });
   }
-  LOCKSTEP_TRY_ASSIGN(replica->rank_, Rank::start(store, local, *replica->group_.front()),
+  LOCKSTEP_TRY_ASSIGN(replica->rank_, Rank::start(store, placed(0), *replica->group_.front()),
                       store.directory());
   return replica;
 }

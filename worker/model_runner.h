@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "base/thread_pool.h"
 #include "kernels/backend.h"
 #include "scheduler/step_plan.h"
 #include "worker/communicator.h"
@@ -44,7 +45,7 @@ struct RunnerConfig {
   const kernels::Backend* backend = nullptr;
   int num_blocks = 0;  // KV blocks.
   int threads = 1;
-  bool pin_threads = false;
+  ThreadPlacement placement;
 };
 
 class ModelRunner {

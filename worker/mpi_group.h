@@ -15,6 +15,13 @@ enum class MpiTransport {
   kCollectives,
 };
 
+// A rank among those of its node.
+struct NodePlace {
+  int ranks_on_node = 1;
+  int sharers = 1;  // Ranks of the node with the same affinity mask, this one included ...
+  int index = 0;    // ... and how many of them come before this one.
+};
+
 // What started this process: true when a launcher's environment says that it is a rank of an MPI
 // world.
 bool started_by_mpi_launcher();
@@ -31,10 +38,12 @@ class MpiSession {
 
   int rank() const;
   int world_size() const;
-  int ranks_on_node() const;
+  // Where this rank is. Collective.
+  NodePlace place() const;
 
-  // The communicator of all ranks. Collective. This session must outlive it.
-  Result<std::unique_ptr<Communicator>> make_communicator(MpiTransport transport);
+  // The communicator of all ranks. Collective. This session must outlive it. `exclusive`: every
+  // rank has its processors to itself.
+  Result<std::unique_ptr<Communicator>> make_communicator(MpiTransport transport, bool exclusive);
 
  private:
   MpiSession() = default;

@@ -96,7 +96,7 @@ Result<std::unique_ptr<Rank>> Rank::start(const Store& store, const ReplicaConfi
                         rank->store_.directory());
     LOCKSTEP_TRY_ASSIGN(rank->runner_,
                         ModelRunner::create(std::move(shard), rank->runs_, group,
-                                            {backend, c.num_blocks, c.threads, c.pin_threads}),
+                                            {backend, c.num_blocks, c.threads, c.placement}),
                         "runner");
     return {};
   };

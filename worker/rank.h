@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "base/thread_pool.h"
 #include "sharding/store.h"
 #include "worker/communicator.h"
 #include "worker/model_runner.h"
@@ -15,10 +16,10 @@ namespace lockstep {
 
 // What all ranks of a replica must have been told alike.
 struct ReplicaConfig {
-  std::vector<double> weights;  // Share of each rank; empty: equal.
-  std::string device = "auto";  // The ranks may differ in what "auto" means; the bits do not.
-  int threads = 1;              // Compute threads per rank.
-  bool pin_threads = false;
+  std::vector<double> weights;       // Share of each rank; empty: equal.
+  std::string device = "auto";       // The ranks may differ in what "auto" means; the bits do not.
+  int threads = 1;                   // Compute threads per rank.
+  ThreadPlacement placement;         // Of the compute threads.
   std::uint32_t context_tokens = 0;  // Tokens of one sequence at most; 0: the model's context.
   int num_blocks = 0;                // KV blocks; 0: enough for one sequence of context_tokens.
   int ranks_on_node = 1;             // That share this machine's memory.

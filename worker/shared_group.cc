@@ -12,6 +12,7 @@
 #include <new>
 
 #include "base/check.h"
+#include "base/thread_pool.h"
 
 namespace lockstep {
 namespace {
@@ -90,10 +91,13 @@ Status SharedGroup::barrier() {
       futex_wake_all(&shared.generation.value);
     }
   } else {
-    for (int i = 0; i < 60; ++i) {  // About 2 us.
-      if (shared.generation.value.load(std::memory_order_acquire) != generation) break;
-      _mm_pause();
-    }
+    const auto end = std::chrono::steady_clock::now() + spin_time(exclusive_);
+    do {
+      for (int i = 0; i < 8; ++i) {
+        if (shared.generation.value.load(std::memory_order_acquire) != generation) return {};
+        _mm_pause();
+      }
+    } while (std::chrono::steady_clock::now() < end);
     while (shared.generation.value.load(std::memory_order_acquire) == generation) {
       if (shared.aborted.value.load(std::memory_order_acquire) != 0) {
         // A barrier that everyone reached is passed, even if somebody gives up right behind it.

@@ -1,6 +1,7 @@
 // Collectives over one piece of memory that all ranks of a node see: threads of a process, or
 // processes that map the same region. Each rank has a slot; long data moves in rounds. Waiting
-// spins about 2 us, then sleeps on a futex, so that more ranks than cores do not starve each other.
+// spins (base/thread_pool.h), then sleeps on a futex, so that more ranks than cores do not starve
+// each other.
 #pragma once
 
 #include <atomic>
@@ -24,6 +25,9 @@ class SharedGroup {
   // `owner` keeps the region alive. Requires: region is 64-byte aligned and zeroed by initialize().
   SharedGroup(void* region, int rank, int world_size, std::shared_ptr<void> owner);
 
+  // Every rank has its processors to itself: waiting may spin for longer.
+  void set_exclusive(bool exclusive) { exclusive_ = exclusive; }
+
   int rank() const { return rank_; }
   int world_size() const { return world_size_; }
 
@@ -42,6 +46,7 @@ class SharedGroup {
   void* region_;
   int rank_;
   int world_size_;
+  bool exclusive_ = false;
   std::shared_ptr<void> owner_;
 };
 

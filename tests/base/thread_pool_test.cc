@@ -109,6 +109,41 @@ TEST(ThreadPoolPin, GivesEachMemberItsOwnProcessorAndTheCallerItsMaskBack) {
   EXPECT_TRUE(CPU_EQUAL(&before, &after));
 }
 
+TEST(ThreadPoolBarrier, LetsNobodyPassBeforeAllHaveCome) {
+  for (const int size : {1, 2, 5}) {
+    ThreadPool pool(size);
+    std::vector<int> turns(static_cast<std::size_t>(size), 0);
+    std::atomic<int> behind{0};
+    pool.run([&](int member) {
+      for (int turn = 1; turn <= 200; ++turn) {
+        turns[static_cast<std::size_t>(member)] = turn;
+        pool.barrier();
+        for (const int other : turns) {
+          if (other != turn) ++behind;
+        }
+        pool.barrier();
+      }
+    });
+    EXPECT_EQ(behind, 0);
+  }
+}
+
+TEST(ShareProcessors, BindsWhereThePoolsFillTheMask) {
+  cpu_set_t mask;
+  ASSERT_EQ(sched_getaffinity(0, sizeof mask, &mask), 0);
+  const int count = CPU_COUNT(&mask);
+  std::set<int> seen;
+  for (int i = 0; i < count; ++i) {
+    const ThreadPlacement placement = share_processors(1, i, count);
+    EXPECT_TRUE(placement.exclusive);
+    ASSERT_EQ(placement.processors.size(), 1U);
+    seen.insert(placement.processors[0]);
+  }
+  EXPECT_EQ(seen.size(), static_cast<std::size_t>(count));
+  EXPECT_FALSE(share_processors(1, 0, count + 1).exclusive);
+  EXPECT_TRUE(share_processors(1, 0, count + 1).processors.empty());
+}
+
 TEST(ThreadPoolDeathTest, NeedsOneThread) { EXPECT_DEATH(ThreadPool(0), "a pool has at least"); }
 
 }  // namespace

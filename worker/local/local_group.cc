@@ -28,7 +28,7 @@ class LocalCommunicator final : public Communicator {
 
 }  // namespace
 
-std::vector<std::unique_ptr<Communicator>> make_local_group(int world_size) {
+std::vector<std::unique_ptr<Communicator>> make_local_group(int world_size, bool exclusive) {
   CHECK(world_size >= 1, "a group needs a rank");
   const std::size_t bytes = SharedGroup::region_bytes(world_size);
   void* region = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
@@ -38,8 +38,9 @@ std::vector<std::unique_ptr<Communicator>> make_local_group(int world_size) {
   SharedGroup::initialize(region);
   std::vector<std::unique_ptr<Communicator>> group;
   for (int rank = 0; rank < world_size; ++rank) {
-    group.push_back(
-        std::make_unique<LocalCommunicator>(SharedGroup(region, rank, world_size, owner)));
+    SharedGroup shared(region, rank, world_size, owner);
+    shared.set_exclusive(exclusive);
+    group.push_back(std::make_unique<LocalCommunicator>(std::move(shared)));
   }
   return group;
 }

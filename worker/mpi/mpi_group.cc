@@ -3,6 +3,7 @@
 // Open MPI's C++ bindings are deprecated and do not compile cleanly.
 #define OMPI_SKIP_MPICXX 1
 #include <mpi.h>
+#include <sched.h>
 
 #include <algorithm>
 #include <climits>
@@ -203,7 +204,7 @@ MPI_Comm node_group() {
   return node;
 }
 
-Result<std::unique_ptr<Communicator>> make_node_communicator() {
+Result<std::unique_ptr<Communicator>> make_node_communicator(bool exclusive) {
   MPI_Comm node = node_group();
   const int world_size = size_of(MPI_COMM_WORLD);
   if (size_of(node) != world_size) {
@@ -229,8 +230,10 @@ Result<std::unique_ptr<Communicator>> make_node_communicator() {
   void* region = static_cast<std::uint8_t*>(base) + (64 - address % 64) % 64;
   if (rank == 0) SharedGroup::initialize(region);
   MPI_Barrier(MPI_COMM_WORLD);
+  SharedGroup shared(region, rank, world_size, nullptr);
+  shared.set_exclusive(exclusive);
   return std::unique_ptr<Communicator>(
-      std::make_unique<NodeCommunicator>(SharedGroup(region, rank, world_size, nullptr), window));
+      std::make_unique<NodeCommunicator>(std::move(shared), window));
 }
 
 }  // namespace
@@ -264,20 +267,37 @@ MpiSession::~MpiSession() { MPI_Finalize(); }
 int MpiSession::rank() const { return world_rank(); }
 int MpiSession::world_size() const { return size_of(MPI_COMM_WORLD); }
 
-int MpiSession::ranks_on_node() const {
+NodePlace MpiSession::place() const {
   MPI_Comm node = node_group();
-  const int size = size_of(node);
+  NodePlace place;
+  place.ranks_on_node = size_of(node);
+  int self = 0;
+  MPI_Comm_rank(node, &self);
+  cpu_set_t mine;
+  CPU_ZERO(&mine);
+  (void)::sched_getaffinity(0, sizeof mine, &mine);
+  std::vector<cpu_set_t> masks(static_cast<std::size_t>(place.ranks_on_node));
+  MPI_Allgather(&mine, sizeof mine, MPI_BYTE, masks.data(), sizeof mine, MPI_BYTE, node);
   MPI_Comm_free(&node);
-  return size;
+  place.sharers = 0;
+  for (int r = 0; r < place.ranks_on_node; ++r) {
+    if (!CPU_EQUAL(&mine, &masks[static_cast<std::size_t>(r)])) continue;
+    ++place.sharers;
+    if (r < self) ++place.index;
+  }
+  return place;
 }
 
-Result<std::unique_ptr<Communicator>> MpiSession::make_communicator(MpiTransport transport) {
+Result<std::unique_ptr<Communicator>> MpiSession::make_communicator(MpiTransport transport,
+                                                                    bool exclusive) {
   // Every rank must choose alike: all on one node, or not.
-  int one_node = ranks_on_node() == world_size() ? 1 : 0;
+  MPI_Comm node = node_group();
+  int one_node = size_of(node) == world_size() ? 1 : 0;
+  MPI_Comm_free(&node);
   MPI_Allreduce(MPI_IN_PLACE, &one_node, 1, MPI_INT, MPI_MIN, MPI_COMM_WORLD);
   if (transport == MpiTransport::kSharedMemory ||
       (transport == MpiTransport::kAuto && one_node == 1)) {
-    return make_node_communicator();
+    return make_node_communicator(exclusive);
   }
   return std::unique_ptr<Communicator>(std::make_unique<CollectiveCommunicator>());
 }

@@ -44,7 +44,7 @@ ForwardPass::ForwardPass(const ModelShard& shard, std::span<const Range> runs, C
       runs_(runs),
       backend_(*config.backend),
       group_(group),
-      pool_(config.threads, config.pin_threads),
+      pool_(config.threads, config.placement),
       rope_(shard.config().rope_frequencies),
       cache_(std::move(cache)),
       head_size_(shard.config().head_size),
@@ -91,7 +91,8 @@ void ForwardPass::size_workspace(Workspace& workspace) const {
   workspace.normed.resize(values);
   constexpr int kSegmentGroups = kFoldSegment / kGroupSize;
   workspace.activations.reshape(tokens, model().hidden_dim, kSegmentGroups, bits);
-  const LayerShard& layer = shard_.layer(0);  // All layers have the same shapes.
+  const LayerShard& layer =
+      shard_.layer(0);  // Formats differ from layer to layer, these shapes do not.
   workspace.attended.resize(layer.attn_output.size());
   workspace.gated.resize(layer.ffn_down.size());
   for (std::size_t p = 0; p < layer.attn_output.size(); ++p) {
@@ -109,10 +110,14 @@ void ForwardPass::size_buffers() {
   const auto members = static_cast<std::size_t>(pool_.num_threads());
   share_tokens_ = members > 1 && tokens >= 2 * members;
   for (std::size_t m = 0; m < (share_tokens_ ? 1 : members); ++m) size_workspace(*workspaces_[m]);
-  const LayerShard& layer = shard_.layer(0);
-  qkv_.resize(layer.qkv.size());
-  for (std::size_t i = 0; i < qkv_.size(); ++i) {
-    qkv_[i].resize(tokens * static_cast<std::size_t>(padded_rows(layer.qkv[i].matrix)));
+  // Which rows of queries, keys and values are one matrix depends on the formats of the layer.
+  for (int index = 0; index < model().num_layers; ++index) {
+    const std::vector<HeadMatrix>& qkv = shard_.layer(index).qkv;
+    qkv_.resize(std::max(qkv_.size(), qkv.size()));
+    for (std::size_t i = 0; i < qkv.size(); ++i) {
+      const std::size_t values = tokens * static_cast<std::size_t>(padded_rows(qkv[i].matrix));
+      qkv_[i].resize(std::max(qkv_[i].size(), values));
+    }
   }
   queries_.resize(tokens * heads);
   attended_.resize(tokens * heads);
