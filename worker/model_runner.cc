@@ -49,6 +49,12 @@ Result<StepOutput> ModelRunner::State::collect(const StepBatch& batch,
                                                std::span<const float> mine) {
   const std::size_t sampled = batch.logit_tokens.size();
   const std::size_t sequences = batch.tables.size();
+  if (group->world_size() == 1) {
+    StepOutput output;
+    output.logits.assign(mine.begin(), mine.end());
+    for (const std::uint32_t code : pass->non_finite_codes()) output.non_finite.push_back({code});
+    return output;
+  }
   std::vector<float> message(mine.begin(), mine.end());
   for (const std::uint32_t code : pass->non_finite_codes()) {
     message.push_back(std::bit_cast<float>(code));
