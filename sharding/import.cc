@@ -12,15 +12,14 @@
 #include "base/canonical_json.h"
 #include "base/checked.h"
 #include "base/file.h"
-#include "sharding/gguf/float_row.h"
+#include "base/sha256_stream.h"
 #include "sharding/gguf/gguf_file.h"
 #include "sharding/gguf/llama_source.h"
-#include "sharding/store/file_hasher.h"
 #include "sharding/store/file_name.h"
 #include "sharding/store/file_split.h"
 #include "sharding/store/hdf5_file.h"
 #include "sharding/store/model_hashes.h"
-#include "sharding/store/p16_pack.h"
+#include "sharding/store/store_writer.h"
 #include "sharding/store/temporary_directory.h"
 #include "sharding/store/tensor_plan.h"
 #include "sharding/store/weights_root.h"
@@ -29,10 +28,10 @@
 namespace lockstep {
 namespace {
 
-constexpr std::size_t kWriteBytes = 1 << 20;  // Written and hashed at once.
+constexpr std::size_t kHashBytes = 4 << 20;  // Hashed between two reports.
 constexpr std::uint64_t kProgressBytes = 4 << 20;
 
-// Counts bytes and reports now and then; `add` from any thread, `report` from the importing one.
+// Counts bytes and reports now and then; `add` from any thread, `report` from one at a time.
 class Progress {
  public:
   Progress(const ImportOptions& options, std::uint64_t total) : options_(options), total_(total) {}
@@ -69,169 +68,15 @@ struct Source {
   LlamaSource model;
 };
 
-Result<ByteView> source_row(const GgufTensor& tensor, std::int64_t row, Bytes& scratch) {
-  LOCKSTEP_TRY(check_row(tensor, row), "weights");
-  if (!tensor.vector) {
-    const auto groups = ceil_div<std::int64_t>(tensor.k, kGroupSize);
-    return row_blocks(tensor, row, {0, static_cast<int>(groups)}, scratch);
+// SHA-256 of the source file.
+Result<Digest> hash_file(ByteView bytes, Progress& progress) {
+  Sha256Stream hash;
+  for (std::size_t done = 0; done < bytes.size(); done += kHashBytes) {
+    LOCKSTEP_TRY(progress.report(), "import");
+    hash.update(bytes.subspan(done, std::min(kHashBytes, bytes.size() - done)));
   }
-  std::vector<float> values(static_cast<std::size_t>(tensor.k));
-  read_floats(tensor, row, 0, values);
-  scratch.resize(values.size() * sizeof(float));
-  std::memcpy(scratch.data(), values.data(), scratch.size());
-  return ByteView(scratch);
+  return hash.finish();
 }
-
-// Hashes the source file and all rows; checks every value on the way.
-Status hash_source(const Source& source, Progress& progress, Manifest& manifest) {
-  std::jthread file_hash([&] { manifest.source_sha256 = sha256(source.file.bytes()); });
-  const auto tensors = source.file.tensors();
-  const std::thread::id importer = std::this_thread::get_id();
-  LOCKSTEP_TRY_ASSIGN(
-      manifest.weights_root,
-      weights_root(source.model.tensors,
-                   [&](std::size_t tensor, std::int64_t row, Bytes& scratch) -> Result<ByteView> {
-                     progress.add(tensors[tensor].row_bytes);
-                     if (std::this_thread::get_id() == importer) {
-                       LOCKSTEP_TRY(progress.report(), "import");
-                     }
-                     return source_row(tensors[tensor], row, scratch);
-                   }),
-      "import");
-  return {};
-}
-
-// Appends the bytes of one file in order: writes them unless they are there already, and hashes
-// them.
-class FileFiller {
- public:
-  FileFiller(const File& file, Progress& progress) : file_(file), progress_(progress) {}
-
-  // Hashes what the file holds up to `offset`: metadata and holes.
-  Status skip_to(std::uint64_t offset) {
-    LOCKSTEP_TRY(flush(), "store");
-    Bytes buffer;
-    while (position_ < offset) {
-      buffer.resize(std::min<std::uint64_t>(kWriteBytes, offset - position_));
-      LOCKSTEP_TRY(file_.read_exact(position_, buffer), "store");
-      hasher_.update(buffer);
-      position_ += buffer.size();
-    }
-    return {};
-  }
-
-  Status append(ByteView bytes) {
-    pending_.insert(pending_.end(), bytes.begin(), bytes.end());
-    progress_.add(bytes.size());
-    return pending_.size() >= kWriteBytes ? flush() : Status{};
-  }
-
-  Status flush() {
-    LOCKSTEP_TRY(file_.write_all(position_, pending_), "store");
-    hasher_.update(pending_);
-    position_ += pending_.size();
-    pending_.clear();
-    return progress_.report();
-  }
-
-  void finish(StoredFile& entry) { hasher_.finish(entry); }
-
- private:
-  const File& file_;
-  Progress& progress_;
-  FileHasher hasher_;
-  Bytes pending_;
-  std::uint64_t position_ = 0;
-};
-
-// Writes a store's datasets from the source.
-class StoreWriter {
- public:
-  StoreWriter(const Source& source, Manifest& manifest, Progress& progress)
-      : source_(source), manifest_(manifest), progress_(progress) {}
-
-  Status write_file(const std::string& directory, const PlannedFile& plan, std::size_t index) {
-    StoredFile entry;
-    entry.name = store_file_name(index);
-    const std::string path = directory + "/" + entry.name;
-    const auto tensors =
-        std::span(manifest_.tensors).subspan(plan.begin, plan.first_of_part.size());
-    LOCKSTEP_TRY(create_hdf5(path, manifest_.source_sha256, tensors, plan.first_of_part), "store");
-    LOCKSTEP_TRY_ASSIGN(const File file, File::open_write(path), "store");
-    LOCKSTEP_TRY_ASSIGN(const std::uint64_t bytes, file.size(), "store");
-    FileFiller filler(file, progress_);
-    for (const StoredTensor& tensor : tensors) {
-      LOCKSTEP_TRY(filler.skip_to(tensor.offset), "store");
-      LOCKSTEP_TRY(write_tensor(tensor, filler), tensor.name);
-      LOCKSTEP_TRY(filler.flush(), tensor.name);
-    }
-    LOCKSTEP_TRY(filler.skip_to(bytes), "store");
-    LOCKSTEP_TRY(file.sync(), "store");
-    filler.finish(entry);
-    manifest_.files.push_back(std::move(entry));
-    return {};
-  }
-
- private:
-  Status write_tensor(const StoredTensor& tensor, FileFiller& filler) {
-    if (tensor.kind == TensorKind::kTokenizer) {
-      return filler.append(as_bytes(source_.model.tokenizer));
-    }
-    if (tensor.kind == TensorKind::kChatTemplate) {
-      return filler.append(as_bytes(source_.model.chat_template));
-    }
-    if (is_norm(tensor.kind)) {
-      const std::string name = tensor.kind == TensorKind::kOutputNorm
-                                   ? kOutputNormName
-                                   : norm_name(tensor.kind == TensorKind::kAttnNorm, tensor.layer);
-      LOCKSTEP_TRY_ASSIGN(const ByteView bytes, source_row(*find(name), 0, scratch_[0]), "norm");
-      return filler.append(bytes);
-    }
-    return write_matrix(tensor, filler);
-  }
-
-  Status write_matrix(const StoredTensor& tensor, FileFiller& filler) {
-    const MatrixOrigin origin(manifest_.config, manifest_.parts, tensor);
-    const Range groups = origin.groups();
-    panel_.resize(static_cast<std::size_t>(groups.size()) * p16_group_bytes(tensor.format));
-    for (int first = 0; first < tensor.rows; first += kPanelRows) {
-      PanelRows rows;
-      for (int i = 0; i < std::min(kPanelRows, tensor.rows - first); ++i) {
-        const auto from = origin.row(first + i);
-        if (!from) continue;
-        const auto slot = static_cast<std::size_t>(i);
-        rows[slot] = row_blocks(matrix_of(*from, tensor.layer), from->row, groups, scratch_[slot]);
-      }
-      pack_panel(tensor.format, rows, groups.size(), panel_);
-      LOCKSTEP_TRY(filler.append(panel_), "write");
-    }
-    return {};
-  }
-
-  const GgufTensor* find(const std::string& name) const {
-    const GgufTensor* tensor = source_.file.find_tensor(name);
-    CHECK(tensor != nullptr, "a source that was checked has all tensors");
-    return tensor;
-  }
-
-  const GgufTensor& matrix_of(const RowOrigin& origin, int layer) {
-    switch (origin.source) {
-      case SourceMatrix::kEmbedding:
-        return *find(kEmbeddingName);
-      case SourceMatrix::kHead:
-        return *find(kHeadName);
-      case SourceMatrix::kLayer:
-        break;
-    }
-    return *find(matrix_name(origin.matrix, layer));
-  }
-
-  const Source& source_;
-  Manifest& manifest_;
-  Progress& progress_;
-  std::array<Bytes, kPanelRows> scratch_;
-  Bytes panel_;
-};
 
 Status check_options(const ImportOptions& options) {
   const auto legal = [](int bits) { return bits == 16 || bits == 8; };
@@ -290,7 +135,6 @@ Result<Manifest> describe(const Source& source, const std::string& path,
   manifest.source_type = "gguf";
   manifest.source_tensors = source.model.tensors;
   manifest.rope_factors = source.model.rope_factors;
-  LOCKSTEP_TRY(check_tokenizer(source.model.tokenizer), "tokenizer");
   manifest.tokenizer_hash = keccak256(source.model.tokenizer);
   manifest.template_hash = keccak256(source.model.chat_template);
   const BlobSizes blobs = {source.model.tokenizer.size(), source.model.chat_template.size()};
@@ -304,19 +148,85 @@ Status write_manifest(const std::string& directory, const std::string& text) {
   return file.sync();
 }
 
+// What needs the source alone, on threads of its own while the files are written: whether the
+// tokenizer can be read, and `weights_root`, which checks every value on the way.
+class SourceCheck {
+ public:
+  SourceCheck(const Source& source, Progress& progress)
+      : source_(source),
+        read_([this, &progress](std::size_t index, std::int64_t row, Bytes& scratch) {
+          const GgufTensor& tensor = source_.file.tensors()[index];
+          progress.add(tensor.row_bytes);
+          return source_row(tensor, row, scratch);
+        }),
+        root_(source.model.tensors, read_) {
+    threads_.emplace_back([this] {
+      tokenizer_ = check_tokenizer(source_.model.tokenizer);
+      if (!tokenizer_.ok()) root_.stop();
+      root_.work();
+    });
+    for (int i = 2; i < import_threads(); ++i) threads_.emplace_back([this] { root_.work(); });
+  }
+  // Waits for the threads.
+  ~SourceCheck() { root_.stop(); }
+
+  // Ends the threads with the work half done: whether they had found something wrong.
+  Status abandon() {
+    root_.stop();
+    threads_.clear();
+    return tokenizer_.ok() ? root_.error() : tokenizer_;
+  }
+
+  // Helps them to finish.
+  Result<Digest> finish() {
+    root_.work();
+    threads_.clear();
+    LOCKSTEP_TRY(std::move(tokenizer_), "tokenizer");
+    return root_.finish();
+  }
+
+ private:
+  const Source& source_;
+  RowReader read_;
+  WeightsRoot root_;
+  Status tokenizer_;
+  std::vector<std::jthread> threads_;
+};
+
+// Everything but the hashes that come from the source alone.
+Status write_files(const Source& source, const std::string& directory,
+                   std::span<const PlannedFile> files, Manifest& manifest, Progress& progress) {
+  LOCKSTEP_TRY_ASSIGN(manifest.source_sha256, hash_file(source.file.bytes(), progress), "import");
+  const auto written = [&progress](std::uint64_t bytes) {
+    progress.add(bytes);
+    return progress.report();
+  };
+  for (std::size_t i = 0; i < files.size(); ++i) {
+    LOCKSTEP_TRY_ASSIGN(
+        StoredFile entry,
+        write_store_file(directory, files[i], i, {source.file, source.model}, manifest, written),
+        "import");
+    manifest.files.push_back(std::move(entry));
+  }
+  return {};
+}
+
 Result<Manifest> import_source(const Source& source, Manifest manifest,
                                const std::string& directory, const ImportOptions& options) {
   std::uint64_t total = source.file.bytes().size();
   for (const StoredTensor& tensor : manifest.tensors) total += tensor.bytes;
   Progress progress(options, total);
   LOCKSTEP_TRY_ASSIGN(TemporaryDirectory temporary, TemporaryDirectory::create(directory), "store");
-  const std::vector<PlannedFile> files = split_files(manifest.tensors, options.file_bytes);
+  std::vector<PlannedFile> files = split_files(manifest.tensors, options.file_bytes);
   LOCKSTEP_TRY(check_space(parent_directory(temporary.path()), files, manifest.tensors), "import");
-  LOCKSTEP_TRY(hash_source(source, progress, manifest), "import");
-  StoreWriter writer(source, manifest, progress);
-  for (std::size_t i = 0; i < files.size(); ++i) {
-    LOCKSTEP_TRY(writer.write_file(temporary.path(), files[i], i), "import");
+  SourceCheck check(source, progress);
+  Status written = write_files(source, temporary.path(), files, manifest, progress);
+  if (!written.ok()) {
+    // What is wrong with the source is the better news: the writer met only a consequence.
+    LOCKSTEP_TRY(check.abandon(), "import");
+    return std::move(written).error();
   }
+  LOCKSTEP_TRY_ASSIGN(manifest.weights_root, check.finish(), "import");
   set_model_hashes(manifest);
   LOCKSTEP_TRY_ASSIGN(const std::string text, manifest_to_json(manifest), "import");
   // Read back with every check: what is written can be opened.

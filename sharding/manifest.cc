@@ -339,6 +339,10 @@ Status read_tensors(const Json& root, Manifest& manifest) {
     }
     if (tensor.file != file) end = 0;
     file = tensor.file;
+    if (tensor.offset % kDatasetAlignment != 0) {
+      return corrupt("tensor " + tensor.name + ": its offset is no multiple of " +
+                     std::to_string(kDatasetAlignment));
+    }
     if (tensor.offset < end) return corrupt("tensor " + tensor.name + ": overlaps the one before");
     const std::uint64_t file_bytes = manifest.files[static_cast<std::size_t>(file)].bytes;
     if (tensor.offset > file_bytes || tensor.bytes > file_bytes - tensor.offset) {

@@ -1,158 +1,49 @@
 #include "sharding/store.h"
 
-#include <sys/mman.h>
-
 #include <algorithm>
-#include <cstdlib>
 #include <map>
-#include <mutex>
-#include <thread>
 
 #include "base/checked.h"
 #include "base/file.h"
+#include "base/huge_arena.h"
 #include "sharding/store/file_name.h"
+#include "sharding/store/leaf_reader.h"
 #include "sharding/store/tensor_plan.h"
 
 namespace lockstep {
 namespace {
 
 constexpr std::uint64_t kMaxManifestBytes = 256 << 20;
-constexpr std::size_t kTensorAlignment = 64;
-constexpr std::size_t kHugePage = 2 << 20;
-constexpr int kNumReaders = 2;
-
-// Memory in huge pages where the system has them.
-class Arena {
- public:
-  explicit Arena(std::size_t bytes)
-      : data_(static_cast<std::uint8_t*>(
-            std::aligned_alloc(kHugePage, round_up(std::max<std::size_t>(bytes, 1), kHugePage)))) {
-    if (data_ != nullptr) ::madvise(data_, round_up(bytes, kHugePage), MADV_HUGEPAGE);
-  }
-  ~Arena() { std::free(data_); }
-  Arena(const Arena&) = delete;
-  Arena& operator=(const Arena&) = delete;
-
-  std::uint8_t* data() const { return data_; }
-
- private:
-  std::uint8_t* data_;
-};
-
 // A tensor's key: file and offset are unique.
 using Place = std::pair<int, std::uint64_t>;
 
 Place place_of(const StoredTensor& tensor) { return {tensor.file, tensor.offset}; }
 
-// One tensor on its way into memory.
-struct Target {
-  const StoredTensor* tensor;
-  std::uint8_t* data;
-};
+constexpr std::uint64_t kPage = 4096;
 
-// One leaf that must be read, and the first target that it touches.
-struct LeafTask {
-  int file = 0;
-  std::uint64_t leaf = 0;
-  std::size_t first_target = 0;
-};
-
-std::vector<LeafTask> leaves_of(std::span<const Target> targets) {
-  std::vector<LeafTask> tasks;
-  for (std::size_t i = 0; i < targets.size(); ++i) {
-    const StoredTensor& tensor = *targets[i].tensor;
-    const std::uint64_t last = (tensor.offset + tensor.bytes - 1) / kLeafBytes;
-    for (std::uint64_t leaf = tensor.offset / kLeafBytes; leaf <= last; ++leaf) {
-      const bool seen =
-          !tasks.empty() && tasks.back().file == tensor.file && tasks.back().leaf == leaf;
-      if (!seen) tasks.push_back({tensor.file, leaf, i});
+// The leaves that these tensors touch, in order. Requires: the tensors are in the order of their
+// places, and have bytes.
+std::vector<LeafTarget> leaves_of(std::span<const StoredTensor* const> tensors,
+                                  std::vector<std::size_t>& first_leaf) {
+  std::vector<LeafTarget> leaves;
+  for (const StoredTensor* tensor : tensors) {
+    const std::uint64_t first = tensor->offset / kLeafBytes;
+    const std::uint64_t last = (tensor->offset + tensor->bytes - 1) / kLeafBytes;
+    // Tensors do not overlap, so only the last leaf of the one before can be among these.
+    const bool shared =
+        !leaves.empty() && leaves.back().file == tensor->file && leaves.back().leaf == first;
+    first_leaf.push_back(leaves.size() - (shared ? 1 : 0));
+    for (std::uint64_t leaf = first + (shared ? 1 : 0); leaf <= last; ++leaf) {
+      leaves.push_back({tensor->file, leaf, {}});
     }
   }
-  return tasks;
+  return leaves;
 }
-
-Error bad_leaf(const std::string& path, std::uint64_t leaf) {
-  return Error{ErrorCode::kCorrupt,
-               path + ": leaf " + std::to_string(leaf) + ": hash differs from the manifest"};
-}
-
-// Reads leaves in order with a few threads, checks each and copies what the targets need.
-class LeafReader {
- public:
-  LeafReader(const std::string& directory, const Manifest& manifest,
-             std::span<const Target> targets)
-      : directory_(directory), manifest_(manifest), targets_(targets), tasks_(leaves_of(targets)) {}
-
-  Status run() {
-    for (const LeafTask& task : tasks_) {
-      if (files_.contains(task.file)) continue;
-      const std::string path =
-          directory_ + "/" + manifest_.files[static_cast<std::size_t>(task.file)].name;
-      LOCKSTEP_TRY_ASSIGN(files_[task.file], File::open_read(path), "store");
-    }
-    {
-      std::vector<std::jthread> threads;
-      const int extra = tasks_.size() > 1 ? kNumReaders - 1 : 0;
-      for (int i = 0; i < extra; ++i) threads.emplace_back([this] { read_leaves(); });
-      read_leaves();
-    }
-    if (first_error_) return *first_error_;
-    return {};
-  }
-
-  std::uint64_t bytes_read() const { return bytes_read_; }
-
- private:
-  void read_leaves() {
-    Bytes buffer;
-    while (true) {
-      const std::size_t index = next_++;
-      if (index >= tasks_.size() || failed_) return;
-      const Status status = read_leaf(tasks_[index], buffer);
-      if (status.ok()) continue;
-      const std::lock_guard lock(mutex_);
-      if (!first_error_) first_error_ = status.error();
-      failed_ = true;
-    }
-  }
-
-  Status read_leaf(const LeafTask& task, Bytes& buffer) {
-    const StoredFile& file = manifest_.files[static_cast<std::size_t>(task.file)];
-    const std::uint64_t begin = task.leaf * kLeafBytes;
-    buffer.resize(std::min(kLeafBytes, file.bytes - begin));
-    const File& source = files_.at(task.file);
-    LOCKSTEP_TRY(source.read_exact(begin, buffer), "store");
-    bytes_read_ += buffer.size();
-    if (sha256(buffer) != file.leaves[task.leaf]) return bad_leaf(source.path(), task.leaf);
-    for (std::size_t i = task.first_target; i < targets_.size(); ++i) {
-      const StoredTensor& tensor = *targets_[i].tensor;
-      if (tensor.file != task.file || tensor.offset >= begin + buffer.size()) break;
-      const std::uint64_t from = std::max(begin, tensor.offset);
-      const std::uint64_t to = std::min(begin + buffer.size(), tensor.offset + tensor.bytes);
-      if (from >= to) continue;
-      std::memcpy(targets_[i].data + (from - tensor.offset), buffer.data() + (from - begin),
-                  to - from);
-    }
-    return {};
-  }
-
-  const std::string& directory_;
-  const Manifest& manifest_;
-  std::span<const Target> targets_;
-  std::vector<LeafTask> tasks_;
-  std::map<int, File> files_;
-  std::atomic<std::size_t> next_{0};
-  std::atomic<std::uint64_t> bytes_read_{0};
-  std::atomic<bool> failed_{false};
-  std::mutex mutex_;
-  std::optional<Error> first_error_;
-};
 
 }  // namespace
 
 struct LoadedTensors::Placed {
-  explicit Placed(std::size_t bytes) : arena(bytes) {}
-  Arena arena;
+  HugeArena arena;
   std::map<Place, const std::uint8_t*> data;
 };
 
@@ -182,37 +73,40 @@ Result<Store> Store::open(const std::string& directory) {
   return store;
 }
 
-Result<LoadedTensors> Store::load(std::span<const StoredTensor* const> tensors) const {
-  std::vector<Target> targets;
-  for (const StoredTensor* tensor : tensors) targets.push_back({tensor, nullptr});
-  std::sort(targets.begin(), targets.end(), [](const Target& a, const Target& b) {
-    return place_of(*a.tensor) < place_of(*b.tensor);
-  });
-  const auto same = [](const Target& a, const Target& b) {
-    return place_of(*a.tensor) == place_of(*b.tensor);
+// Leaves keep the order of the files and stand side by side, so a rank's weights lie in memory as
+// in its files, the gaps between datasets included, and nothing is copied.
+Result<LoadedTensors> Store::load(std::span<const StoredTensor* const> tensors,
+                                  int num_threads) const {
+  std::vector<const StoredTensor*> wanted(tensors.begin(), tensors.end());
+  const auto by_place = [](const StoredTensor* tensor) { return place_of(*tensor); };
+  std::ranges::sort(wanted, {}, by_place);
+  wanted.erase(std::ranges::unique(wanted, {}, by_place).begin(), wanted.end());
+
+  std::vector<std::size_t> first_leaf;
+  std::vector<LeafTarget> leaves = leaves_of(wanted, first_leaf);
+  const auto leaf_bytes = [&](const LeafTarget& target) {
+    const std::uint64_t begin = target.leaf * kLeafBytes;
+    return std::min(kLeafBytes,
+                    manifest_->files[static_cast<std::size_t>(target.file)].bytes - begin);
   };
-  targets.erase(std::unique(targets.begin(), targets.end(), same), targets.end());
+  std::uint64_t arena_bytes = 0;
+  for (const LeafTarget& leaf : leaves) arena_bytes += round_up(leaf_bytes(leaf), kPage);
+  const auto placed = std::make_shared<LoadedTensors::Placed>();
+  LOCKSTEP_TRY_ASSIGN(placed->arena, HugeArena::allocate(arena_bytes), "load");
 
   LoadedTensors loaded;
-  std::uint64_t arena_bytes = 0;
-  for (const Target& target : targets) {
-    loaded.weight_bytes_ += target.tensor->bytes;
-    arena_bytes += round_up<std::uint64_t>(target.tensor->bytes, kTensorAlignment);
+  std::uint8_t* next = placed->arena.bytes().data();
+  for (LeafTarget& leaf : leaves) {
+    leaf.bytes = {next, leaf_bytes(leaf)};
+    loaded.bytes_read_ += leaf.bytes.size();
+    next += round_up<std::uint64_t>(leaf.bytes.size(), kPage);
   }
-  const auto placed = std::make_shared<LoadedTensors::Placed>(arena_bytes);
-  if (placed->arena.data() == nullptr) {
-    return Error{ErrorCode::kExhausted,
-                 "load: no memory for " + std::to_string(arena_bytes) + " bytes of weights"};
+  for (std::size_t i = 0; i < wanted.size(); ++i) {
+    loaded.weight_bytes_ += wanted[i]->bytes;
+    placed->data[place_of(*wanted[i])] =
+        leaves[first_leaf[i]].bytes.data() + wanted[i]->offset % kLeafBytes;
   }
-  std::uint8_t* next = placed->arena.data();
-  for (Target& target : targets) {
-    target.data = next;
-    placed->data[place_of(*target.tensor)] = next;
-    next += round_up<std::uint64_t>(target.tensor->bytes, kTensorAlignment);
-  }
-  LeafReader reader(directory_, *manifest_, targets);
-  LOCKSTEP_TRY(reader.run(), "load");
-  loaded.bytes_read_ = reader.bytes_read();
+  LOCKSTEP_TRY(read_leaves(directory_, *manifest_, leaves, num_threads), "load");
   loaded.placed_ = placed;
   return loaded;
 }

@@ -3,7 +3,6 @@
 // store design.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -105,7 +104,7 @@ struct Manifest {
 Result<std::string> manifest_to_json(const Manifest& manifest);
 Result<Manifest> manifest_from_json(std::string_view text);
 
-// Weights in memory: one aligned arena, filled from the store's files.
+// Weights in memory: one arena of huge pages, filled from the store's files.
 class LoadedTensors {
  public:
   // The tensor's bytes, 64-byte aligned. Requires: it was asked for.
@@ -132,10 +131,11 @@ class Store {
   const std::string& directory() const { return directory_; }
   const Manifest& manifest() const { return *manifest_; }
 
-  // Reads the tensors, neighbours as one sequential range, and checks every leaf that they touch. A
-  // bad leaf is kCorrupt and named: "model-00001.h5: leaf 17: hash differs from the manifest".
+  // Reads the leaves that the tensors touch, with `num_threads` threads, and checks each. The first
+  // bad one is kCorrupt and named: "model-00001.h5: leaf 17: hash differs from the manifest".
   // Thread-safe.
-  Result<LoadedTensors> load(std::span<const StoredTensor* const> tensors) const;
+  Result<LoadedTensors> load(std::span<const StoredTensor* const> tensors,
+                             int num_threads = 1) const;
 
   // The tokenizer (canonical JSON of the GGUF `tokenizer.*` keys) or the chat template (text),
   // checked by hash.

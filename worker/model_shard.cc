@@ -78,7 +78,7 @@ void ModelShard::collect_layer(int layer) {
   }
 }
 
-Result<ModelShard> ModelShard::load(const Store& store, Range run) {
+Result<ModelShard> ModelShard::load(const Store& store, Range run, int num_threads) {
   ModelShard shard;
   shard.store_ = store;
   shard.manifest_ = &shard.store_.manifest();
@@ -88,7 +88,7 @@ Result<ModelShard> ModelShard::load(const Store& store, Range run) {
   shard.vocab_ = vocab_of(shard.parts(), run);
   const auto wanted = tensors_of(*shard.manifest_, run);
   LOCKSTEP_TRY_ASSIGN(
-      shard.tensors_, store.load(wanted),
+      shard.tensors_, store.load(wanted, num_threads),
       "load parts " + std::to_string(run.begin) + " to " + std::to_string(run.end - 1));
 
   shard.layers_.resize(static_cast<std::size_t>(shard.config().num_layers));

@@ -51,8 +51,8 @@ struct VocabRows {
 
 class ModelShard {
  public:
-  // Reads and checks what the run of parts needs, nothing else.
-  static Result<ModelShard> load(const Store& store, Range run);
+  // Reads and checks what the run of parts needs, nothing else, with `num_threads` threads.
+  static Result<ModelShard> load(const Store& store, Range run, int num_threads = 1);
 
   const ModelConfig& config() const { return manifest_->config; }
   const std::vector<Part>& parts() const { return manifest_->parts; }

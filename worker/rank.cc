@@ -92,7 +92,7 @@ Result<std::unique_ptr<Rank>> Rank::start(const Store& store, const ReplicaConfi
                              kv_heads_of(rank->manifest().parts, run).size(), model.head_size,
                              model.kv_bits};
     LOCKSTEP_TRY(check_memory(shape, c.ranks_on_node), "memory");
-    LOCKSTEP_TRY_ASSIGN(ModelShard shard, ModelShard::load(rank->store_, run),
+    LOCKSTEP_TRY_ASSIGN(ModelShard shard, ModelShard::load(rank->store_, run, c.threads),
                         rank->store_.directory());
     LOCKSTEP_TRY_ASSIGN(rank->runner_,
                         ModelRunner::create(std::move(shard), rank->runs_, group,

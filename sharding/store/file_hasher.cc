@@ -7,11 +7,10 @@
 namespace lockstep {
 
 void FileHasher::update(ByteView bytes) {
-  whole_.update(bytes);
   while (!bytes.empty()) {
     const std::uint64_t left = kLeafBytes - bytes_ % kLeafBytes;
     const ByteView now = bytes.first(std::min<std::uint64_t>(left, bytes.size()));
-    leaf_.update(now);
+    Sha256Stream::update_two(whole_, now, leaf_, now);
     bytes_ += now.size();
     if (now.size() == left) leaves_.push_back(leaf_.finish());
     bytes = bytes.subspan(now.size());

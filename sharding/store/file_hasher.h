@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "base/digest.h"
+#include "base/sha256_stream.h"
 #include "sharding/store.h"
 
 namespace lockstep {
@@ -16,8 +17,8 @@ class FileHasher {
   void finish(StoredFile& file);
 
  private:
-  Sha256 whole_;
-  Sha256 leaf_;
+  Sha256Stream whole_;
+  Sha256Stream leaf_;
   std::uint64_t bytes_ = 0;
   std::vector<Digest> leaves_;
 };

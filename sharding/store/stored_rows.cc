@@ -11,6 +11,8 @@
 namespace lockstep {
 namespace {
 
+constexpr int kNumThreads = 2;
+
 // A tensor of the source: what it is, and in which layer.
 struct SourceKey {
   SourceMatrix source = SourceMatrix::kLayer;
@@ -143,10 +145,12 @@ Status check_weights_root(const Manifest& manifest, const std::vector<MappedFile
   StoredRows rows(manifest, files);
   LOCKSTEP_TRY(rows.index(), "weights");
   LOCKSTEP_TRY_ASSIGN(const Digest root,
-                      weights_root(manifest.source_tensors,
-                                   [&](std::size_t tensor, std::int64_t row, Bytes& scratch) {
-                                     return rows.row(manifest.source_tensors[tensor], row, scratch);
-                                   }),
+                      weights_root(
+                          manifest.source_tensors,
+                          [&](std::size_t tensor, std::int64_t row, Bytes& scratch) {
+                            return rows.row(manifest.source_tensors[tensor], row, scratch);
+                          },
+                          kNumThreads),
                       "weights");
   if (root != manifest.weights_root) {
     return Error{ErrorCode::kCorrupt,

@@ -49,6 +49,7 @@ TEST(ManifestFromJson, RoundTrips) {
 TEST(ManifestFromJson, RefusesRangesOutsideTheirFile) {
   expect_refused([](Json& root) { root["tensors"].back()["offset"] = 1 << 30; }, "ends behind");
   expect_refused([](Json& root) { root["tensors"][1]["offset"] = 0; }, "overlaps");
+  expect_refused([](Json& root) { root["tensors"][1]["offset"] = 64; }, "no multiple of 4096");
   expect_refused([](Json& root) { root["tensors"][1]["file"] = 1; }, "\"file\"");
   expect_refused([](Json& root) { root["tensors"][1]["offset"] = -4096; }, "\"offset\"");
 }

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <set>
 
+#include "base/huge_arena.h"
 #include "sharding/import.h"
 #include "tests/support/gguf_writer.h"
 #include "tests/support/scratch_directory.h"
@@ -43,12 +44,16 @@ class StoreTest : public testing::Test {
     const std::string copy = scratch_->file("damaged");
     std::filesystem::remove_all(copy);
     std::filesystem::copy(scratch_->file("store"), copy);
+    flip(copy, file, at);
+    return copy;
+  }
+
+  static void flip(const std::string& copy, const std::string& file, std::uint64_t at) {
     std::fstream stream(copy + "/" + file, std::ios::in | std::ios::out | std::ios::binary);
     stream.seekg(static_cast<std::streamoff>(at));
     const char byte = static_cast<char>(stream.get() ^ 1);
     stream.seekp(static_cast<std::streamoff>(at));
     stream.put(byte);
-    return copy;
   }
 
   static Bytes stored_bytes(const Store& store, const StoredTensor& tensor) {
@@ -157,6 +162,54 @@ TEST_F(StoreTest, LoadRefusesADamagedLeafOnlyWhereItIsRead) {
                                         std::to_string(tensor->offset / kLeafBytes) + ":"),
             std::string::npos)
       << loaded.error().message;
+}
+
+TEST_F(StoreTest, LoadGivesTheSameForAnyNumberOfThreads) {
+  const Store store = open();
+  const auto wanted = tensors_of(store.manifest(), {0, 2});
+  for (const int threads : {1, 2, 3, 16}) {
+    const auto loaded = store.load(wanted, threads);
+    ASSERT_TRUE(loaded.ok()) << loaded.error().message;
+    EXPECT_EQ(loaded.value().bytes_read(), store.load(wanted).value().bytes_read());
+    for (const StoredTensor* tensor : wanted) {
+      const std::uint8_t* data = loaded.value().data(*tensor);
+      EXPECT_EQ(Bytes(data, data + tensor->bytes), stored_bytes(store, *tensor)) << tensor->name;
+    }
+  }
+}
+
+TEST_F(StoreTest, LoadBeginsAtAHugePage) {
+  const Store store = open();
+  const auto loaded = store.load(tensors_of(store.manifest(), {0, 2}));
+  ASSERT_TRUE(loaded.ok());
+  const StoredTensor& first = *store.manifest().find(TensorKind::kAttnNorm, -1, 0);
+  ASSERT_EQ(first.file, 0);
+  const std::uint8_t* begin = loaded.value().data(first) - first.offset % kLeafBytes;
+  EXPECT_EQ(reinterpret_cast<std::uintptr_t>(begin) % kHugePageBytes, 0u);
+}
+
+TEST_F(StoreTest, LoadNamesTheFirstBadLeafWhateverTheThreads) {
+  const Store store = open();
+  const auto wanted = tensors_of(store.manifest(), {0, 2});
+  // Every tensor's first byte is wrong from the `good`-th tensor on.
+  for (std::size_t good = 0; good < wanted.size(); ++good) {
+    const std::string first_file =
+        store.manifest().files[static_cast<std::size_t>(wanted[good]->file)].name;
+    damaged(first_file, wanted[good]->offset);
+    for (std::size_t i = good + 1; i < wanted.size(); ++i) {
+      flip(scratch_->file("damaged"),
+           store.manifest().files[static_cast<std::size_t>(wanted[i]->file)].name,
+           wanted[i]->offset);
+    }
+    for (const int threads : {1, 2, 5}) {
+      const auto loaded = open("damaged").load(wanted, threads);
+      ASSERT_FALSE(loaded.ok());
+      EXPECT_EQ(loaded.error().message, "load: " + scratch_->file("damaged") + "/" + first_file +
+                                            ": leaf " +
+                                            std::to_string(wanted[good]->offset / kLeafBytes) +
+                                            ": hash differs from the manifest");
+    }
+  }
 }
 
 TEST_F(StoreTest, OpenRefusesAnyFlippedByteOfTheManifest) {

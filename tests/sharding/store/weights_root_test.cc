@@ -38,7 +38,7 @@ TEST(WeightsRoot, EqualsTheOrderedTreeOverAllRows) {
   for (const int rows : {1, 2, 3, 5, 4095, 4096, 4097, 9000, 12289}) {
     const std::vector<SourceTensor> tensors = {{"a", WeightFormat::kF32, 1, 2},
                                                {"b", WeightFormat::kQ8_0, rows, 2}};
-    const auto root = weights_root(tensors, read);
+    const auto root = weights_root(tensors, read, 2);
     ASSERT_TRUE(root.ok());
     EXPECT_EQ(root.value(), slow_root(tensors)) << rows;
   }
@@ -47,10 +47,12 @@ TEST(WeightsRoot, EqualsTheOrderedTreeOverAllRows) {
 TEST(WeightsRoot, ReturnsTheReadersError) {
   const std::vector<SourceTensor> tensors = {{"a", WeightFormat::kF32, 9000, 2}};
   const auto root = weights_root(
-      tensors, [](std::size_t tensor, std::int64_t row, Bytes& scratch) -> Result<ByteView> {
+      tensors,
+      [](std::size_t tensor, std::int64_t row, Bytes& scratch) -> Result<ByteView> {
         if (row == 5000) return Error{ErrorCode::kCorrupt, "row 5000"};
         return read(tensor, row, scratch);
-      });
+      },
+      2);
   ASSERT_FALSE(root.ok());
   EXPECT_NE(root.error().message.find("row 5000"), std::string::npos);
 }
