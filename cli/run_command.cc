@@ -1,6 +1,7 @@
 // `lockstep run`: answers one prompt, on this machine or over MPI ranks, and says how to check it.
 #include <cstdio>
 #include <fstream>
+#include <future>
 #include <optional>
 
 #include "base/checked.h"
@@ -14,6 +15,7 @@
 #include "cli/output.h"
 #include "cli/prompt.h"
 #include "cli/replica_session.h"
+#include "worker/mpi_group.h"
 
 namespace lockstep {
 namespace {
@@ -224,19 +226,39 @@ Result<Prepared> prepare(const RunOptions& options, const Store& store) {
   return prepared;
 }
 
+// Ranks of a launcher wait for the prompt: its error becomes everyone's. Alone, the tokenizer is
+// read while the weights are, and an error stops the load.
+Result<Prepared> prepare_and_load(const RunOptions& options, ReplicaSession& session) {
+  const auto policy = started_by_mpi_launcher() ? std::launch::deferred : std::launch::async;
+  auto preparing = std::async(policy, [&]() -> Result<Prepared> {
+    if (!session.leads()) return Prepared{};
+    auto prepared = prepare(options, session.store());
+    if (!prepared.ok()) session.store().stop_loading();
+    return prepared;
+  });
+  if (policy == std::launch::async) {
+    const Status loaded = session.load(Status());
+    auto prepared = preparing.get();
+    if (prepared.ok() && !loaded.ok()) return loaded.error();
+    return prepared;
+  }
+  auto prepared = preparing.get();
+  const Status loaded = session.load(prepared.ok() ? Status() : Status(prepared.error()));
+  if (!loaded.ok()) return loaded.error();
+  return prepared;
+}
+
 Result<int> run(const RunOptions& options, const CommandContext& context) {
   const Interrupt interrupt;
   LOCKSTEP_TRY_ASSIGN(const auto session, ReplicaSession::open(options.replica), "run");
-  Result<Prepared> prepared =
-      session->leads() ? prepare(options, session->store()) : Result<Prepared>(Prepared{});
-  LOCKSTEP_TRY(session->load(prepared.ok() ? Status() : Status(prepared.error())), "run");
+  LOCKSTEP_TRY_ASSIGN(Prepared prepared, prepare_and_load(options, *session), "run");
   if (!session->leads()) {
     LOCKSTEP_TRY(session->follow(), "rank");
     return 0;
   }
   LOCKSTEP_TRY_ASSIGN(const RunRecord record,
-                      run_request(options, *session, *prepared.value().tokenizer,
-                                  std::move(prepared.value().request), !context.json),
+                      run_request(options, *session, *prepared.tokenizer,
+                                  std::move(prepared.request), !context.json),
                       "run");
   const std::string_view device = session->rank().device();
   if (context.json) {

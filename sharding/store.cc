@@ -70,6 +70,7 @@ Result<Store> Store::open(const std::string& directory) {
   Store store;
   store.directory_ = directory;
   store.manifest_ = std::make_shared<const Manifest>(std::move(manifest));
+  store.stopped_ = std::make_shared<std::atomic<bool>>(false);
   return store;
 }
 
@@ -106,10 +107,12 @@ Result<LoadedTensors> Store::load(std::span<const StoredTensor* const> tensors,
     placed->data[place_of(*wanted[i])] =
         leaves[first_leaf[i]].bytes.data() + wanted[i]->offset % kLeafBytes;
   }
-  LOCKSTEP_TRY(read_leaves(directory_, *manifest_, leaves, num_threads), "load");
+  LOCKSTEP_TRY(read_leaves(directory_, *manifest_, leaves, num_threads, *stopped_), "load");
   loaded.placed_ = placed;
   return loaded;
 }
+
+void Store::stop_loading() const { *stopped_ = true; }
 
 Result<std::string> Store::read_blob(TensorKind kind) const {
   CHECK(is_blob(kind), "read_blob of a tensor that is no blob");

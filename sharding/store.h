@@ -3,6 +3,7 @@
 // store design.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -137,6 +138,9 @@ class Store {
   Result<LoadedTensors> load(std::span<const StoredTensor* const> tensors,
                              int num_threads = 1) const;
 
+  // Makes loads of this store and its copies, now and later, end with kAborted. From any thread.
+  void stop_loading() const;
+
   // The tokenizer (canonical JSON of the GGUF `tokenizer.*` keys) or the chat template (text),
   // checked by hash.
   Result<std::string> read_blob(TensorKind kind) const;
@@ -148,6 +152,7 @@ class Store {
  private:
   std::string directory_;
   std::shared_ptr<const Manifest> manifest_;
+  std::shared_ptr<std::atomic<bool>> stopped_;
 };
 
 // What a rank with this run of parts reads: its parts' tensors, the shared key/value heads it

@@ -15,13 +15,13 @@ namespace lockstep {
 namespace {
 
 // Read and hashed at once, of each of two leaves: both fit into a core's second-level cache.
-// Measured on Zen 3: 64 and 128 KiB alike, 256 KiB 5 % slower, whole leaves 15 %.
 constexpr std::size_t kPieceBytes = 128 << 10;
 
 class LeafReader {
  public:
-  LeafReader(const Manifest& manifest, std::span<const LeafTarget> targets)
-      : manifest_(manifest), targets_(targets) {}
+  LeafReader(const Manifest& manifest, std::span<const LeafTarget> targets,
+             const std::atomic<bool>& stopped)
+      : manifest_(manifest), targets_(targets), stopped_(stopped) {}
 
   Status open_files(const std::string& directory) {
     for (const LeafTarget& target : targets_) {
@@ -35,7 +35,7 @@ class LeafReader {
   // Takes pairs until none is left. Pairs are taken in order and each that was taken is finished,
   // so the first bad leaf is found by whoever has it.
   void work() {
-    while (!failed_) {
+    while (!failed_ && !stopped_) {
       const std::size_t first = 2 * next_++;
       if (first >= targets_.size()) return;
       const Status status =
@@ -49,7 +49,11 @@ class LeafReader {
     }
   }
 
-  Status status() const { return error_ ? Status(*error_) : Status(); }
+  Status status() const {
+    if (error_) return *error_;
+    if (2 * next_ < targets_.size()) return Error{ErrorCode::kAborted, "stopped"};
+    return {};
+  }
 
  private:
   const StoredFile& entry_of(const LeafTarget& target) const {
@@ -97,6 +101,7 @@ class LeafReader {
 
   const Manifest& manifest_;
   std::span<const LeafTarget> targets_;
+  const std::atomic<bool>& stopped_;
   std::map<int, File> files_;
   std::atomic<std::size_t> next_{0};
   std::atomic<bool> failed_{false};
@@ -108,8 +113,9 @@ class LeafReader {
 }  // namespace
 
 Status read_leaves(const std::string& directory, const Manifest& manifest,
-                   std::span<const LeafTarget> targets, int num_threads) {
-  LeafReader reader(manifest, targets);
+                   std::span<const LeafTarget> targets, int num_threads,
+                   const std::atomic<bool>& stopped) {
+  LeafReader reader(manifest, targets, stopped);
   LOCKSTEP_TRY(reader.open_files(directory), "open");
   {
     const auto pairs = static_cast<int>((targets.size() + 1) / 2);

@@ -2,6 +2,7 @@
 // the cache.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -19,8 +20,9 @@ struct LeafTarget {
 
 // Fills the targets with `num_threads` threads, the caller among them. The first leaf, in the order
 // of the targets, that cannot be read or has another hash is the error, whatever the threads do.
-// Requires: the targets of one file stand together.
+// kAborted when `stopped` became true before all was read.
 Status read_leaves(const std::string& directory, const Manifest& manifest,
-                   std::span<const LeafTarget> targets, int num_threads);
+                   std::span<const LeafTarget> targets, int num_threads,
+                   const std::atomic<bool>& stopped);
 
 }  // namespace lockstep

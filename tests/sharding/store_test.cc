@@ -188,6 +188,17 @@ TEST_F(StoreTest, LoadBeginsAtAHugePage) {
   EXPECT_EQ(reinterpret_cast<std::uintptr_t>(begin) % kHugePageBytes, 0u);
 }
 
+TEST_F(StoreTest, StopLoadingEndsLoadsOfAllCopies) {
+  const Store store = open();
+  const Store copy = store;
+  const auto wanted = tensors_of(store.manifest(), {0, 2});
+  store.stop_loading();
+  const auto loaded = copy.load(wanted);
+  ASSERT_FALSE(loaded.ok());
+  EXPECT_EQ(loaded.error().code, ErrorCode::kAborted);
+  EXPECT_TRUE(open().load(wanted).ok());
+}
+
 TEST_F(StoreTest, LoadNamesTheFirstBadLeafWhateverTheThreads) {
   const Store store = open();
   const auto wanted = tensors_of(store.manifest(), {0, 2});
