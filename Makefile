@@ -12,6 +12,9 @@ RANKS ?= 3
 TOKENS ?= 64
 THREADS ?=
 JOBS ?= $(shell nproc)
+CASES ?=
+ROUNDS ?= 5
+SYNTHETIC ?=
 
 LOCKSTEP := build/release/lockstep
 GGUF := build/models/SmolLM2-135M-Instruct.Q4_1.gguf
@@ -29,7 +32,7 @@ export OMPI_ALLOW_RUN_AS_ROOT := 1
 export OMPI_ALLOW_RUN_AS_ROOT_CONFIRM := 1
 endif
 
-.PHONY: help run build model test test-long test-packages test-builds format clean run-packages
+.PHONY: help run build model bench test test-long test-packages test-builds format clean run-packages
 help:
 	@cat <<'TEXT'
 	make run [PROMPT="..."] [RANKS=3] [TOKENS=64] [THREADS=n]
@@ -37,6 +40,8 @@ help:
 	make build       build/release/lockstep
 	make model       download and import the model
 	make test        build and run all tests; make test-long: with full counts
+	make bench [CASES=decode,prefill] [ROUNDS=5] [SYNTHETIC=1]
+	                 measure against llama.cpp (built once, 10 minutes): bench/results, and the README's table
 	make format      clang-format over all sources
 	make clean       remove what was built (the downloaded model stays)
 	TEXT
@@ -72,6 +77,15 @@ run: model
 	  $(LOCKSTEP) run --model $(STORE) --chat "$$CHAT_PROMPT" \
 	  --max-tokens "$(TOKENS)" --ledger $(LEDGER) $(if $(THREADS),--threads "$(THREADS)")
 	$(LOCKSTEP) chain verify $(LEDGER) --rerun $$rerun --model $(STORE)
+
+build/venv/bench.stamp: tests/bench/requirements.txt tests/requirements.txt build/venv/made.stamp
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --requirement tests/bench/requirements.txt
+	touch $@
+
+# A run of all cases fills in the README, too.
+bench: model build/venv/bench.stamp
+	@JOBS=$(JOBS) $(PYTHON) tests/bench/bench.py --rounds "$(ROUNDS)" $(if $(CASES),--cases "$(CASES)") \
+	  $(if $(SYNTHETIC),--synthetic)
 
 test-packages:
 	@cmake/install_packages.sh cmake/apt-run.txt cmake/apt-test.txt
