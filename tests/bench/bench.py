@@ -74,8 +74,8 @@ def stores_of(binary):
 
 def cycles(ours, store):
     """What perf counts while one thread decodes 128 tokens; None where there is no perf or it may not count."""
-    words = ["perf", "stat", "-x", ",", "-e", "cycles,instructions,cache-misses", ours.binary, "bench", "--model", store,
-             "-p", 0, "-n", 128, "-t", 1, "-r", 1]
+    words = ["perf", "stat", "-x", ",", "-e", "cycles,instructions,cache-misses", ours.binary, "bench", "--model",
+             store, "-p", 0, "-n", 128, "-t", 1, "-r", 1]
     if not shutil.which("perf"):
         return None
     done = subprocess.run(list(map(str, words)), capture_output=True, text=True)

@@ -96,11 +96,11 @@ def notes(results):
     others = [f"{title(r)}: {r['against']}" for r in results["rows"] if r.get("against")]
     if others:
         lines.append("Compared with something else: " + "; ".join(dict.fromkeys(others)) + ".")
-    for row in results["rows"]:
-        if row.get("kl", {}).get("nats") is not None:
-            lines.append(f"KL divergence of the 8/8 store from a float64 pass: {row['kl']['nats']:.1e} nats per token.")
-            break
-    lines += [f"Invalid: {title(r)}, {r['threads']} threads: {r['invalid']}." for r in results["rows"] if r["invalid"]]
+    for row in [r for r in results["rows"] if "kl" in r][:1]:
+        kl = row["kl"]
+        found = kl["why"] if kl["nats"] is None else f"{kl['nats']:.1e} nats per token over {kl['tokens']} tokens"
+        lines.append(f"KL divergence of the 8/8 store from a float64 pass: {found}.")
+    lines += [f"Invalid: {title(r)}, threads {r['threads']}: {r['invalid']}." for r in results["rows"] if r["invalid"]]
     return "\n".join(f"- {line}" for line in lines) + "\n"
 
 

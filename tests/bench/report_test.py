@@ -128,7 +128,9 @@ def test_markdown_says_what_counts():
     first_token = "| process start to first token, prompt of 16 | 2 | 0.20 s |"
     assert lines[4] == first_token + "  |  |  | ≤ 0.35 s | ≤ 0.15 s | yes |"
     assert lines[5] == "| decode, bytes of weights per second | 1 | 8.00 GB/s |  |  | 40% | 45% | 60% | no |"
+    some[0]["kl"] = {"nats": 2.5e-3, "tokens": 1022}
     notes = report.notes(results(some))
+    assert "2.5e-03 nats per token over 1022 tokens" in notes
     assert "this run was disturbed" in notes and "20.0 GB/s read, 150 GMAC/s" in notes
 
 
