@@ -1,6 +1,7 @@
 """Runs the table of speeds: `make bench`, `make bench CASES=decode,prefill ROUNDS=1`, `make bench SYNTHETIC=1`.
 
-Writes bench/results/DATE-CPU.json, .md and .svg; a run of all cases also fills in the README.
+A run of all cases writes bench/results/DATE-CPU.json, .md and .svg and fills in the README; a part writes the same below
+build/bench/results.
 """
 import argparse
 import datetime
@@ -31,10 +32,12 @@ def arguments():
     parser.add_argument("--cases", default="", help=f"some of {','.join(CASES)}; all by default")
     parser.add_argument("--synthetic", action="store_true", help="measure the 1B-shaped models, too")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--out", type=Path, default=ROOT / "bench/results")
+    parser.add_argument("--out", type=Path, help="bench/results; for some of the cases build/bench/results")
     parser.add_argument("--no-readme", action="store_true", help="leave the README as it is")
     chosen = parser.parse_args()
     chosen.cases = [c for c in chosen.cases.split(",") if c]
+    # A part must not take the place of the same day's whole.
+    chosen.out = chosen.out or ROOT / ("build/bench/results" if chosen.cases else "bench/results")
     unknown = set(chosen.cases) - set(CASES)
     if unknown or chosen.rounds < 1:
         parser.error(f"--cases: choose from {','.join(CASES)}" if unknown else "--rounds: expected 1 or more")
