@@ -1,7 +1,7 @@
 """Runs the table of speeds: `make bench`, `make bench CASES=decode,prefill ROUNDS=1`, `make bench SYNTHETIC=1`.
 
-A run of all cases writes bench/results/DATE-CPU.json, .md and .svg and fills in the README; a part writes the same below
-build/bench/results.
+A run of all cases writes bench/results/DATE-CPU.json, .md and .svg and fills in the README; a part writes the same
+below build/bench/results.
 """
 import argparse
 import datetime
