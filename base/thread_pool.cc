@@ -138,7 +138,7 @@ ThreadPlacement share_processors(int num_threads, int index, int sharers) {
   return placement;
 }
 
-ThreadPool::ThreadPool(int num_threads, ThreadPlacement placement)
+ThreadPool::ThreadPool(int num_threads, const ThreadPlacement& placement)
     : state_(std::make_unique<State>()) {
   CHECK(num_threads >= 1, "a pool has at least the thread that calls it");
   State& state = *state_;

@@ -37,7 +37,7 @@ class ThreadPool {
  public:
   // Requires: num_threads >= 1. The caller gets its own affinity mask back when it destroys the
   // pool.
-  explicit ThreadPool(int num_threads, ThreadPlacement placement = {});
+  explicit ThreadPool(int num_threads, const ThreadPlacement& placement = {});
   // With `pin`, member i is bound to the i-th processor of this process's affinity mask, if the
   // mask has that many.
   ThreadPool(int num_threads, bool pin);

@@ -201,10 +201,10 @@ Status write_files(const Source& source, const std::string& directory,
     progress.add(bytes);
     return progress.report();
   };
-  for (std::size_t i = 0; i < files.size(); ++i) {
+  for (const PlannedFile& file : files) {
     LOCKSTEP_TRY_ASSIGN(
         StoredFile entry,
-        write_store_file(directory, files[i], i, {source.file, source.model}, manifest, written),
+        write_store_file(directory, file, {source.file, source.model}, manifest, written),
         "import");
     manifest.files.push_back(std::move(entry));
   }

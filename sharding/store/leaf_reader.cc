@@ -88,10 +88,16 @@ class LeafReader {
          begin += kPieceBytes) {
       const auto ones = read_piece(first, begin);
       if (!ones.ok()) return ones.error();
-      auto twos = second_read.ok() ? read_piece(second, begin) : Result<ByteView>(ByteView{});
-      if (!twos.ok()) second_read = std::move(twos).error();
-      Sha256Stream::update_two(one, ones.value(), two,
-                               second_read.ok() ? twos.value() : ByteView{});
+      ByteView second_piece;
+      if (second_read.ok()) {
+        auto twos = read_piece(second, begin);
+        if (twos.ok()) {
+          second_piece = twos.value();
+        } else {
+          second_read = std::move(twos).error();
+        }
+      }
+      Sha256Stream::update_two(one, ones.value(), two, second_piece);
     }
     Status checked = check(first, one.finish());
     if (checked.ok()) checked = std::move(second_read);

@@ -253,9 +253,9 @@ Result<ByteView> source_row(const GgufTensor& tensor, std::int64_t row, Bytes& s
 }
 
 Result<StoredFile> write_store_file(const std::string& directory, const PlannedFile& plan,
-                                    std::size_t index, const WriteSource& source,
-                                    Manifest& manifest, const WriteProgress& progress) {
-  const std::string name = store_file_name(index);
+                                    const WriteSource& source, Manifest& manifest,
+                                    const WriteProgress& progress) {
+  const std::string name = store_file_name(manifest.files.size());
   const std::string path = directory + "/" + name;
   const auto tensors = std::span(manifest.tensors).subspan(plan.begin, plan.first_of_part.size());
   LOCKSTEP_TRY(create_hdf5(path, manifest.source_sha256, tensors, plan.first_of_part), "store");

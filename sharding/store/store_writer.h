@@ -24,11 +24,12 @@ struct WriteSource {
   const LlamaSource& model;
 };
 
-// Creates file `index` of the store in `directory`, syncs it and returns its entry; sets the
-// offsets of its tensors in `manifest`. Blocks; libhdf5 is used by one caller at a time.
+// Creates the file that comes behind `manifest.files` in `directory`, syncs it and returns its
+// entry; sets the offsets of its tensors in `manifest`. Blocks; libhdf5 is used by one caller at a
+// time.
 Result<StoredFile> write_store_file(const std::string& directory, const PlannedFile& plan,
-                                    std::size_t index, const WriteSource& source,
-                                    Manifest& manifest, const WriteProgress& progress);
+                                    const WriteSource& source, Manifest& manifest,
+                                    const WriteProgress& progress);
 
 // Checks row `row` and gives its bytes as `weights_root` takes them: blocks, or binary32.
 Result<ByteView> source_row(const GgufTensor& tensor, std::int64_t row, Bytes& scratch);

@@ -351,7 +351,8 @@ void ForwardPass::gate_up_part(const GateUp& part, Range panels, int member, int
   const auto tokens = static_cast<int>(num_tokens());
   const int stride = 2 * part.width;  // Fused: panels alternate. Apart: gate, then up.
   std::vector<float>& output = gate_up_[static_cast<std::size_t>(member)];
-  output.resize(static_cast<std::size_t>(std::min(kBlock, tokens) * stride));
+  output.resize(static_cast<std::size_t>(std::min(kBlock, tokens)) *
+                static_cast<std::size_t>(stride));
   const ActivationBuffer& activations = workspace(member).activations;
   const int first = panels.begin * kPanelRows;
   for (int begin = 0; begin < tokens; begin += kBlock) {
