@@ -44,6 +44,8 @@ constexpr Backend kReference = {
     .rope = reference::rope,
     .append_kv = reference::append_kv,
     .attention = reference::attention,
+    .attention_part = reference::attention_part,
+    .attention_fold = reference::attention_fold,
     .swiglu = reference::swiglu,
     .add = reference::add,
 };
@@ -58,6 +60,8 @@ constexpr Backend kAvx2 = {
     .rope = avx2::rope,
     .append_kv = avx2::append_kv,
     .attention = avx2::attention,
+    .attention_part = avx2::attention_part,
+    .attention_fold = avx2::attention_fold,
     .swiglu = avx2::swiglu,
     .add = reference::add,
 };
@@ -72,6 +76,8 @@ constexpr Backend kAvx512vnni = {
     .rope = avx2::rope,
     .append_kv = avx2::append_kv,
     .attention = avx2::attention,
+    .attention_part = avx2::attention_part,
+    .attention_fold = avx2::attention_fold,
     .swiglu = avx2::swiglu,
     .add = reference::add,
 };

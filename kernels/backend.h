@@ -21,6 +21,8 @@ struct Backend {
   void (*rope)(const RopeArgs&);
   bool (*append_kv)(const AppendKvArgs&);
   bool (*attention)(const AttentionArgs&);
+  bool (*attention_part)(const AttentionPartArgs&);
+  void (*attention_fold)(const AttentionFoldArgs&);
   void (*swiglu)(const SwigluArgs&);
   void (*add)(const AddArgs&);
 };

@@ -112,9 +112,9 @@ struct RopeArgs {
 inline constexpr int kKvBlockTokens = 16;
 inline constexpr int kMaxHeadSize = 512;  // Above it attention's integer sums could overflow.
 struct KvCacheView {
-  void* keys =
-      nullptr;  // [num_blocks, num_kv_heads, 16, head_size]: int16 (kv 16) or int8 (kv 8, rotated)
-  void* values = nullptr;         // The same shape.
+  void* keys = nullptr;    // [num_blocks, num_kv_heads] times kv_block_bytes (kernels/kv_layout.h);
+                           // rotated with kv 8
+  void* values = nullptr;  // The same shape.
   float* key_scales = nullptr;    // [num_blocks, num_kv_heads, 16]
   float* value_scales = nullptr;  // The same shape.
   int num_kv_heads = 0;
@@ -132,19 +132,55 @@ struct AppendKvArgs {
   int slot;            // In [0, 16).
 };
 
-// Attention of one token's query heads over positions [0, position] of its sequence. Numerics,
-// "Attention". False when a query is NaN or infinite.
+// Attention of the query heads of consecutive tokens of one sequence: token t, at position
+// `position` + t, over positions [0, position + t]. Numerics, "Attention". False when a query is
+// NaN or infinite.
 struct AttentionArgs {
-  const float* queries;  // [num_heads, head_size], after RoPE
-  float* output;         // [num_heads, head_size]
+  const float* queries;  // [num_tokens, stride]: num_heads of head_size, after RoPE
+  float* output;         // [num_tokens, stride]
   KvCacheView cache;
-  const std::int32_t* block_table;  // KV blocks of the sequence, ceil((position + 1) / 16) of them
-  int position;
+  const std::int32_t* block_table;  // KV blocks of the sequence, up to the last token's
+  int position;                     // Of the first token.
   int num_heads;
   int first_kv_head;     // The cache's key/value head of queries[0] ...
   int first_group_left;  // ... and how many query heads, from queries[0] on, still use it; later
                          // ones change every
   int query_group;       // query_group heads.
+  int num_tokens = 1;
+  int stride = 0;  // Unused for one token.
+};
+
+// The key/value heads that the queries use.
+inline int attended_kv_heads(const AttentionArgs& args) {
+  const int behind = args.num_heads - args.first_group_left;
+  return behind <= 0 ? 1 : 1 + (behind + args.query_group - 1) / args.query_group;
+}
+
+// Steps 1 to 3 of one token's attention, for units [unit_begin, unit_end) of it, so that several
+// threads can share a long context. Unit b * attended_kv_heads + h is the block of positions from
+// b * kAttentionBlock on, for the queries of the h-th attended key/value head.
+inline constexpr int kAttentionBlock = 128;
+struct AttentionPartArgs {
+  AttentionArgs attention;  // num_tokens is 1; `output` is not written.
+  float* sums;              // [blocks, num_heads, head_size]: o
+  float* states;            // [blocks, num_heads, 2]: m and l
+  int unit_begin;
+  int unit_end;
+
+  int num_blocks() const { return attention.position / kAttentionBlock + 1; }
+  int num_units() const { return num_blocks() * attended_kv_heads(attention); }
+};
+
+// Step 4 over what the parts left, for heads [head_begin, head_end).
+struct AttentionFoldArgs {
+  const float* sums;    // [num_blocks, num_heads, head_size]
+  const float* states;  // [num_blocks, num_heads, 2]
+  float* output;        // [num_heads, head_size]
+  int num_blocks;
+  int num_heads;
+  int head_size;
+  int head_begin;
+  int head_end;
 };
 
 // output[t, i] = (g / (1 + exp(-g))) * u. Numerics, "The rest of a layer".

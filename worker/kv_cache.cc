@@ -8,6 +8,7 @@
 #include <string>
 
 #include "base/checked.h"
+#include "kernels/kv_layout.h"
 
 namespace lockstep {
 namespace {
@@ -20,18 +21,16 @@ struct LayerBytes {
 };
 
 LayerBytes layer_bytes(const KvCacheShape& shape) {
-  const auto slots = static_cast<std::uint64_t>(shape.num_blocks) *
-                     static_cast<std::uint64_t>(shape.num_kv_heads) * kKvBlockTokens;
-  const std::uint64_t code_bytes = shape.kv_bits == 16 ? 2 : 1;
-  return {
-      round_up<std::uint64_t>(slots * static_cast<std::uint64_t>(shape.head_size) * code_bytes, 64),
-      round_up<std::uint64_t>(slots * sizeof(float), 64)};
+  const auto blocks =
+      static_cast<std::uint64_t>(shape.num_blocks) * static_cast<std::uint64_t>(shape.num_kv_heads);
+  return {blocks * kernels::kv_block_bytes(shape.head_size, shape.kv_bits),
+          blocks * kKvBlockTokens * sizeof(float)};
 }
 
 }  // namespace
 
 Result<std::uint64_t> KvCacheShape::bytes() const {
-  // Blocks < 2^31, heads <= 4096, 16 slots, head size <= 512, 2 bytes: below 2^61 for one layer's
+  // Blocks < 2^31, heads <= 4096, 16 slots, head size <= 512, 1.5 bytes: below 2^61 for one layer's
   // keys.
   const LayerBytes one = layer_bytes(*this);
   const auto all = checked_mul<std::uint64_t>(2 * (one.codes + one.scales),

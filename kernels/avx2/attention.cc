@@ -1,236 +1,294 @@
-// Attention with 256-bit vectors. The query heads of a key/value head go over each block of 128
-// positions together, while its keys and values are in the first-level cache.
+// Attention with 256-bit vectors. A batch of queries goes over the KV blocks together, so that
+// those of one key/value head share its keys and values: the queries of one token, which read the
+// cache in the order in which it lies, or in prefill those of several tokens for one key/value
+// head.
+#include <algorithm>
 #include <cstddef>
+#include <cstring>
+#include <span>
 
 #include "base/check.h"
+#include "kernels/avx2/attention_codes.h"
+#include "kernels/avx2/attention_softmax.h"
 #include "kernels/avx2/avx2.h"
 #include "kernels/avx2/head_codes.h"
-#include "kernels/avx2/vector.h"
-#include "kernels/canonical_exp.h"
+#include "kernels/kv_layout.h"
 #include "kernels/reference/primitives.h"
 #include "kernels/reference/reference.h"
 
 namespace lockstep::kernels::avx2 {
 namespace {
 
-constexpr int kAttentionBlock = 128;  // Positions that share one maximum and one scale.
-constexpr int kCodes = 16;            // 16-bit codes in a vector.
-constexpr int kMaxGroup = 8;          // Query heads that are computed together.
-
-// The softmax state of a run of positions; its weighted values lie elsewhere.
-struct Softmax {
-  float m;  // Maximum of the scores.
-  float l;  // Sum of exponentials.
-};
+constexpr int kMaxQueries = 32;  // Of a batch.
+constexpr int kAhead = 3;        // Steps from fetching codes to using them.
+constexpr int kKvBlocks = kAttentionBlock / kKvBlockTokens;
 
 struct Query {
-  alignas(32) std::int16_t codes[kMaxHeadSize];
+  int position;
+  int head;           // Of the call's heads.
+  const float* from;  // [head_size]
+  float* output;      // [head_size]
   float scale;        // sq
-  float score_scale;  // Of all scores.
-  Softmax folded;     // Of the blocks so far; their weighted values are in the output.
+  Softmax total;      // Of the blocks so far; their weighted values are in the output.
 };
 
-// Keys, values and scales of the positions of one block and one key/value head.
-template <typename Code>
-struct CacheBlock {
-  const Code*
-      keys[kAttentionBlock];  // [head_size] each; behind the last position: the last position's.
-  const Code* values[kAttentionBlock];
-  alignas(32) float key_scales[kAttentionBlock];  // 0 behind the last position.
-  alignas(32) float value_scales[kAttentionBlock];
-  int count;
+// Queries [begin, end) of the batch, by increasing position; all use one key/value head.
+struct Group {
+  int kv_head;
+  int begin;
+  int end;
 };
 
-template <typename Code>
-void find_block(const AttentionArgs& args, int kv_head, int begin, CacheBlock<Code>* block) {
-  const KvCacheView& cache = args.cache;
-  const int left = args.position + 1 - begin;
-  block->count = left < kAttentionBlock ? left : kAttentionBlock;
-  for (int i = 0; i < kAttentionBlock; i += kKvBlockTokens) {
-    const int in_use = block->count - i;  // Positions of this KV block, if at most 16.
-    const int position = begin + (in_use > 0 ? i : block->count - 1);
-    const std::ptrdiff_t kv_block = args.block_table[position / kKvBlockTokens];
-    const std::ptrdiff_t row = (kv_block * cache.num_kv_heads + kv_head) * kKvBlockTokens;
-    const std::ptrdiff_t first = row * cache.head_size;
-    const int last = in_use > 0 ? in_use - 1 : position % kKvBlockTokens;
-    for (int slot = 0; slot < kKvBlockTokens; ++slot) {
-      const std::ptrdiff_t code =
-          first + static_cast<std::ptrdiff_t>(slot < last ? slot : last) * cache.head_size;
-      block->keys[i + slot] = static_cast<const Code*>(cache.keys) + code;
-      block->values[i + slot] = static_cast<const Code*>(cache.values) + code;
-    }
-    for (int slot = 0; slot < kKvBlockTokens; slot += kWidth) {
-      const __m256i valid = first_lanes(in_use - slot);
-      _mm256_store_ps(block->key_scales + i + slot,
-                      _mm256_maskload_ps(cache.key_scales + row + slot, valid));
-      _mm256_store_ps(block->value_scales + i + slot,
-                      _mm256_maskload_ps(cache.value_scales + row + slot, valid));
-    }
-  }
+// Heads [begin, end) of the call and the key/value head that they use.
+struct HeadRun {
+  int kv_head;
+  int begin;
+  int end;
+};
+
+// The h-th key/value head that is attended to.
+HeadRun head_run(const AttentionArgs& args, int h) {
+  const int begin = h == 0 ? 0 : args.first_group_left + (h - 1) * args.query_group;
+  const int end = args.first_group_left + h * args.query_group;
+  return {args.first_kv_head + h, begin, std::min(end, args.num_heads)};
 }
 
-inline __m256i load_codes(const std::int16_t* codes) {
-  return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(codes));
-}
-
-inline __m256i load_codes(const std::int8_t* codes) {
-  return _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(codes)));
-}
-
-// Products of a query with the keys of eight positions.
-template <typename Code>
-__m256i dot_keys(const std::int16_t* query, const Code* const* keys, int head_size) {
-  __m256i sums[8] = {};
-  for (int d = 0; d < head_size; d += kCodes) {
-    const __m256i q = load_codes(query + d);
-#pragma GCC unroll 8
-    for (int i = 0; i < 8; ++i) {
-      sums[i] = _mm256_add_epi32(sums[i], _mm256_madd_epi16(q, load_codes(keys[i] + d)));
-      keep_order(sums[i]);
+class Attention {
+ public:
+  // `parts` is where the results of blocks are kept apart; if null, they are folded into the
+  // outputs.
+  Attention(const AttentionArgs& args, const AttentionPartArgs* parts)
+      : args_(args), parts_(parts), head_size_(args.cache.head_size) {
+    CHECK(head_size_ > 0 && head_size_ <= kMaxHeadSize, "head size out of range");
+    score_scale_ = static_cast<float>(1.0 / __builtin_sqrt(static_cast<double>(head_size_)));
+    if (args.cache.kv_bits == 8) {
+      score_scale_ /= static_cast<float>(reference::rotation_block(head_size_));
     }
   }
-  const __m256i a =
-      _mm256_hadd_epi32(_mm256_hadd_epi32(sums[0], sums[1]), _mm256_hadd_epi32(sums[2], sums[3]));
-  const __m256i b =
-      _mm256_hadd_epi32(_mm256_hadd_epi32(sums[4], sums[5]), _mm256_hadd_epi32(sums[6], sums[7]));
-  return _mm256_add_epi32(_mm256_permute2x128_si256(a, b, 0x20),
-                          _mm256_permute2x128_si256(a, b, 0x31));
-}
 
-// Steps 1 and 2: p[i] = exp(score - m), 0 behind the last position.
-template <typename Code>
-Softmax softmax_block(const Query& query, const CacheBlock<Code>& block, int head_size, float* p) {
-  const __m256 none = _mm256_set1_ps(-__builtin_inff());
-  __m256 largest = none;
-  for (int i = 0; i < block.count; i += kWidth) {
-    const __m256i isum = dot_keys(query.codes, block.keys + i, head_size);
-    const __m256 scale =
-        _mm256_mul_ps(_mm256_set1_ps(query.scale), _mm256_load_ps(block.key_scales + i));
-    __m256 score = _mm256_mul_ps(_mm256_mul_ps(_mm256_cvtepi32_ps(isum), scale),
-                                 _mm256_set1_ps(query.score_scale));
-    const __m256 valid = _mm256_castsi256_ps(first_lanes(block.count - i));
-    score = _mm256_blendv_ps(none, score, valid);
-    largest = _mm256_max_ps(score, largest);
-    _mm256_store_ps(p + i, score);
-  }
-  const float m = largest_lane(largest);
-  __m256 lanes[8] = {};
-  for (int i = 0; i < block.count; i += kWidth) {
-    const __m256 e = exp(_mm256_sub_ps(_mm256_load_ps(p + i), _mm256_set1_ps(m)));
-    const __m256 valid = _mm256_castsi256_ps(first_lanes(block.count - i));
-    const __m256 exponential = _mm256_and_ps(e, valid);
-    __m256& lane = lanes[i / kWidth % 8];
-    lane = _mm256_add_ps(lane, exponential);
-    _mm256_store_ps(p + i, exponential);
-  }
-  return {m, tree_sum(lanes)};
-}
+  int room() const { return kMaxQueries - num_queries_; }
+  bool empty() const { return num_queries_ == 0; }
 
-// Sums of kVectors * 16 channels from `first` on over all positions: two positions at a time, whose
-// values are interleaved so that one instruction multiplies both and adds.
-template <typename Code, int kVectors>
-void dot_values(const CacheBlock<Code>& block, const std::int16_t* codes, int first, float factor,
-                float* o) {
-  __m256i sums[kVectors][2] = {};
-  for (int i = 0; i < block.count; i += 2) {
-    const __m256i pair = broadcast_word(codes + i);
-#pragma GCC unroll 4
-    for (int j = 0; j < kVectors; ++j) {
-      const __m256i a = load_codes(block.values[i] + first + kCodes * j);
-      const __m256i b = load_codes(block.values[i + 1] + first + kCodes * j);
-      sums[j][0] =
-          _mm256_add_epi32(sums[j][0], _mm256_madd_epi16(_mm256_unpacklo_epi16(a, b), pair));
-      keep_order(sums[j][0]);
-      sums[j][1] =
-          _mm256_add_epi32(sums[j][1], _mm256_madd_epi16(_mm256_unpackhi_epi16(a, b), pair));
-      keep_order(sums[j][1]);
+  // Adds some heads of a token; a batch has several tokens only if it has one key/value head.
+  // Requires: room for them.
+  void add(int token, const HeadRun& heads) {
+    if (empty() || groups_[num_groups_ - 1].kv_head != heads.kv_head) {
+      groups_[num_groups_++] = {heads.kv_head, num_queries_, num_queries_};
+    }
+    for (int head = heads.begin; head < heads.end; ++head) {
+      const std::ptrdiff_t first = static_cast<std::ptrdiff_t>(token) * args_.stride +
+                                   static_cast<std::ptrdiff_t>(head) * head_size_;
+      queries_[num_queries_++] = {args_.position + token, head, args_.queries + first,
+                                  args_.output + first,   0.0f, {}};
+    }
+    groups_[num_groups_ - 1].end = num_queries_;
+  }
+
+  // Removes the queries added and computes blocks [block_begin, block_end) for them, as far as they
+  // see. False when one is NaN or infinite.
+  bool run(int block_begin, int block_end) {
+    for (int q = 0; q < num_queries_; ++q) {
+      const HeadCodes from{queries_[q].from, head_size_, args_.cache.kv_bits, true};
+      if (!store_head(from, codes_ + q * head_size_, &queries_[q].scale)) return false;
+    }
+    block_end_ = std::min(block_end, last_position() / kAttentionBlock + 1);
+    // Queries of several tokens find the codes in the second-level cache.
+    ahead_ = {args_.num_tokens == 1 ? block_begin : block_end_, 0, 0, false};
+    for (int i = 0; i < kAhead; ++i) codes_ahead();
+    for (int block = block_begin; block < block_end_; ++block) attend(block);
+    if (parts_ == nullptr) {
+      for (const Query& query : queries()) divide(query.total.l, head_size_, query.output);
+    }
+    num_queries_ = num_groups_ = 0;
+    return true;
+  }
+
+ private:
+  std::span<Query> queries() { return {queries_, static_cast<std::size_t>(num_queries_)}; }
+  std::span<const Group> groups() const { return {groups_, static_cast<std::size_t>(num_groups_)}; }
+  int last_position() const { return queries_[num_queries_ - 1].position; }
+
+  std::ptrdiff_t cache_block(int kv_head, int position) const {
+    const std::ptrdiff_t block = args_.block_table[position / kKvBlockTokens];
+    return block * args_.cache.num_kv_heads + kv_head;
+  }
+
+  // One head's codes in the KV block of `position`.
+  const char* codes_of(const void* codes, int kv_head, int position) const {
+    const auto bytes = static_cast<std::ptrdiff_t>(kv_block_bytes(head_size_, args_.cache.kv_bits));
+    return static_cast<const char*>(codes) + cache_block(kv_head, position) * bytes;
+  }
+
+  // The first query of the group that sees `position`.
+  int first_that_sees(const Group& group, int position) const {
+    int first = group.begin;
+    while (first < group.end && queries_[first].position < position) ++first;
+    return first;
+  }
+
+  // The codes that are needed kAhead steps after these; null where there are none.
+  const char* codes_ahead() {
+    const int begin = ahead_.block * kAttentionBlock;
+    const int position = begin + ahead_.kv_block * kKvBlockTokens;
+    if (ahead_.block >= block_end_) return nullptr;
+    const void* codes = ahead_.values ? args_.cache.values : args_.cache.keys;
+    const char* found = codes_of(codes, groups_[ahead_.group].kv_head, position);
+    if (++ahead_.group < num_groups_) return found;
+    ahead_.group = 0;
+    if (++ahead_.kv_block < kv_blocks_from(begin)) return found;
+    ahead_.kv_block = 0;
+    if (ahead_.values) ++ahead_.block;
+    ahead_.values = !ahead_.values;
+    return found;
+  }
+
+  // KV blocks in use of the block from `begin` on.
+  int kv_blocks_from(int begin) const {
+    return std::min(kKvBlocks, (last_position() - begin) / kKvBlockTokens + 1);
+  }
+
+  void attend(int block) {
+    const int begin = block * kAttentionBlock;
+    const int kv_blocks = kv_blocks_from(begin);
+    for (int i = 0; i < kv_blocks; ++i) {
+      for (const Group& group : groups()) score(group, begin, i);
+    }
+    for (const Group& group : groups()) {
+      softmax(group, begin, kv_blocks);
+    }
+    std::memset(sums_, 0, sizeof *sums_ * static_cast<std::size_t>(num_queries_ * head_size_));
+    for (int i = 0; i < kv_blocks; ++i) {
+      for (const Group& group : groups()) weigh(group, begin, i);
+    }
+    for (const Group& group : groups()) {
+      for (int q = first_that_sees(group, begin); q < group.end; ++q) finish(q, block);
     }
   }
-#pragma GCC unroll 4
-  for (int j = 0; j < kVectors; ++j) {
-    const __m256i low = _mm256_permute2x128_si256(sums[j][0], sums[j][1], 0x20);
-    const __m256i high = _mm256_permute2x128_si256(sums[j][0], sums[j][1], 0x31);
-    float* channels = o + first + kCodes * j;
-    const __m256 scale = _mm256_set1_ps(factor);
-    _mm256_storeu_ps(channels, _mm256_mul_ps(_mm256_cvtepi32_ps(low), scale));
-    _mm256_storeu_ps(channels + kWidth, _mm256_mul_ps(_mm256_cvtepi32_ps(high), scale));
-  }
-}
 
-// Step 3: the weighted sum of the values. `p` is overwritten.
-template <typename Code>
-void weigh_values(const CacheBlock<Code>& block, int head_size, float* p, float* o) {
-  const float limit = sizeof(Code) == 2 ? 4095.0f : 255.0f;  // Lp
-  __m256 largest = _mm256_setzero_ps();
-  for (int i = 0; i < block.count; i += kWidth) {
-    const __m256 pv = _mm256_mul_ps(_mm256_load_ps(p + i), _mm256_load_ps(block.value_scales + i));
-    largest = _mm256_max_ps(pv, largest);
-    _mm256_store_ps(p + i, pv);
+  // The products with the keys of the i-th KV block of the block from `begin` on.
+  void score(const Group& group, int begin, int i) {
+    const int position = begin + i * kKvBlockTokens;
+    const int first = first_that_sees(group, position);
+    score_keys(
+        {codes_of(args_.cache.keys, group.kv_head, position), args_.cache.kv_bits,
+         codes_ + first * head_size_, head_size_, group.end - first, head_size_,
+         reinterpret_cast<std::int32_t*>(scores_ + first * kAttentionBlock) + i * kKvBlockTokens,
+         kAttentionBlock, codes_ahead()});
   }
-  const float c = largest_lane(largest);
-  const __m256 inverse = _mm256_set1_ps(c < 0x1p-100f ? 0.0f : limit / c);
-  alignas(32) std::int16_t codes[kAttentionBlock];
-  for (int i = 0; i < block.count; i += 2 * kWidth) {
-    const __m256i low = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_load_ps(p + i), inverse));
-    const __m256i high = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_load_ps(p + i + kWidth), inverse));
-    const __m256i packed = _mm256_permute4x64_epi64(_mm256_packs_epi32(low, high), 0xd8);
-    _mm256_store_si256(reinterpret_cast<__m256i*>(codes + i), packed);
-  }
-  int d = 0;
-  for (; d + 4 * kCodes <= head_size; d += 4 * kCodes) {
-    dot_values<Code, 4>(block, codes, d, c / limit, o);
-  }
-  for (; d < head_size; d += kCodes) dot_values<Code, 1>(block, codes, d, c / limit, o);
-}
 
-// Step 4: folds a block's softmax and `o` to the right of `a` and `output`.
-void fold(const Softmax& b, const float* o, int head_size, Softmax* a, float* output) {
-  const float largest = a->m > b.m ? a->m : b.m;
-  const float ea = canonical_exp(a->m - largest);
-  const float eb = canonical_exp(b.m - largest);
-  for (int d = 0; d < head_size; d += kWidth) {
-    const __m256 left = _mm256_mul_ps(_mm256_loadu_ps(output + d), _mm256_set1_ps(ea));
-    _mm256_storeu_ps(output + d, _mm256_fmadd_ps(_mm256_loadu_ps(o + d), _mm256_set1_ps(eb), left));
-  }
-  a->l = __builtin_fmaf(b.l, eb, a->l * ea);
-  a->m = largest;
-}
-
-// Query heads [head, head + count), all of one key/value head.
-template <typename Code>
-bool attend(const AttentionArgs& args, int head, int count, int kv_head, float score_scale) {
-  const int head_size = args.cache.head_size;
-  const std::ptrdiff_t first = static_cast<std::ptrdiff_t>(head) * head_size;
-  Query queries[kMaxGroup];
-  for (int h = 0; h < count; ++h) {
-    const HeadCodes from{args.queries + first + static_cast<std::ptrdiff_t>(h) * head_size,
-                         head_size, args.cache.kv_bits, true};
-    if (!store_head(from, queries[h].codes, &queries[h].scale)) return false;
-    queries[h].score_scale = score_scale;
-  }
-  CacheBlock<Code> block;
-  for (int begin = 0; begin <= args.position; begin += kAttentionBlock) {
-    find_block(args, kv_head, begin, &block);
-    for (int h = 0; h < count; ++h) {
-      float* output = args.output + first + static_cast<std::ptrdiff_t>(h) * head_size;
-      alignas(32) float p[kAttentionBlock] = {};
-      const Softmax softmax = softmax_block(queries[h], block, head_size, p);
-      if (begin == 0) {
-        weigh_values(block, head_size, p, output);
-        queries[h].folded = softmax;
-        continue;
-      }
-      alignas(32) float o[kMaxHeadSize];
-      weigh_values(block, head_size, p, o);
-      fold(softmax, o, head_size, &queries[h].folded, output);
+  void softmax(const Group& group, int begin, int kv_blocks) {
+    BlockScales scales;
+    scales.kv_bits = args_.cache.kv_bits;
+    scales.score_scale = score_scale_;
+    for (int i = 0; i < kv_blocks; ++i) {
+      const std::ptrdiff_t first =
+          cache_block(group.kv_head, begin + i * kKvBlockTokens) * kKvBlockTokens;
+      scales.keys[i] = args_.cache.key_scales + first;
+      scales.values[i] = args_.cache.value_scales + first;
+    }
+    const int first = first_that_sees(group, begin);
+    for (int q = first; q < group.end; ++q) {
+      of_block_[q].p = scores_ + q * kAttentionBlock;
+      of_block_[q].count = std::min(kAttentionBlock, queries_[q].position + 1 - begin);
+      of_block_[q].scale = queries_[q].scale;
+      score_block(scales, &of_block_[q]);
+    }
+    for (int q = first; q < group.end; ++q) exponentiate_block(scales, &of_block_[q]);
+    for (int q = first; q < group.end; ++q) {
+      quantize_block(scales, of_block_[q], weights_ + q * kAttentionBlock);
     }
   }
-  for (int h = 0; h < count; ++h) {
-    float* output = args.output + first + static_cast<std::ptrdiff_t>(h) * head_size;
-    for (int d = 0; d < head_size; d += kWidth) {
-      _mm256_storeu_ps(output + d, _mm256_div_ps(_mm256_loadu_ps(output + d),
-                                                 _mm256_set1_ps(queries[h].folded.l)));
+
+  // Adds the weighted values of the i-th KV block.
+  void weigh(const Group& group, int begin, int i) {
+    const int position = begin + i * kKvBlockTokens;
+    const int first = first_that_sees(group, position);
+    weigh_values({codes_of(args_.cache.values, group.kv_head, position), args_.cache.kv_bits,
+                  weights_ + first * kAttentionBlock + i * kKvBlockTokens, kAttentionBlock,
+                  group.end - first, head_size_, sums_ + first * head_size_, head_size_,
+                  codes_ahead()});
+  }
+
+  // Keeps or folds the result of a block for query q.
+  void finish(int q, int block) {
+    Query& query = queries_[q];
+    const Softmax softmax{of_block_[q].m, of_block_[q].l};
+    const float factor = of_block_[q].c / (args_.cache.kv_bits == 16 ? 4095.0f : 255.0f);  // c / Lp
+    const std::int32_t* sums = sums_ + q * head_size_;
+    if (parts_ != nullptr) {
+      const std::ptrdiff_t row = static_cast<std::ptrdiff_t>(block) * args_.num_heads + query.head;
+      scale_sums(sums, head_size_, factor, parts_->sums + row * head_size_);
+      parts_->states[2 * row] = softmax.m;
+      parts_->states[2 * row + 1] = softmax.l;
+    } else if (block == 0) {
+      scale_sums(sums, head_size_, factor, query.output);
+      query.total = softmax;
+    } else {
+      float o[kMaxHeadSize];
+      scale_sums(sums, head_size_, factor, o);
+      fold_block({softmax, o}, head_size_, &query.total, query.output);
     }
+  }
+
+  const AttentionArgs& args_;
+  const AttentionPartArgs* parts_;
+  const int head_size_;
+  float score_scale_;  // Of all scores.
+
+  // The step (keys or values of one head in one KV block) whose codes are fetched next.
+  struct Step {
+    int block;
+    int kv_block;
+    int group;
+    bool values;
+  };
+  Step ahead_{};
+  int block_end_ = 0;
+
+  Query queries_[kMaxQueries];
+  Group groups_[kMaxQueries];
+  int num_queries_ = 0;
+  int num_groups_ = 0;
+  alignas(32) std::int16_t codes_[kMaxQueries * kMaxHeadSize];  // [num_queries, head_size]
+
+  // Of the block that is being computed.
+  alignas(32) float scores_[kMaxQueries * kAttentionBlock];
+  alignas(32) std::int16_t weights_[kMaxQueries * kAttentionBlock];
+  alignas(32) std::int32_t sums_[kMaxQueries * kMaxHeadSize];  // [num_queries, head_size]
+  QueryBlock of_block_[kMaxQueries];
+};
+
+// Blocks [block_begin, block_end) of the first token's query heads that use the attended key/value
+// heads [h_begin, h_end).
+struct HeadsAndBlocks {
+  int h_begin;
+  int h_end;
+  int block_begin;
+  int block_end;
+};
+
+bool attend_token(const AttentionArgs& args, const HeadsAndBlocks& what, Attention* attention) {
+  for (int h = what.h_begin; h < what.h_end; ++h) {
+    HeadRun heads = head_run(args, h);
+    while (heads.begin < heads.end) {
+      HeadRun some = heads;
+      some.end = std::min(heads.end, heads.begin + attention->room());
+      attention->add(0, some);
+      heads.begin = some.end;
+      if (attention->room() > 0) continue;
+      if (!attention->run(what.block_begin, what.block_end)) return false;
+    }
+  }
+  return attention->empty() || attention->run(what.block_begin, what.block_end);
+}
+
+// Several tokens, for some query heads that use one key/value head.
+bool attend_tokens(const AttentionArgs& args, const HeadRun& heads, int num_blocks,
+                   Attention* attention) {
+  for (int token = 0; token < args.num_tokens; ++token) {
+    attention->add(token, heads);
+    const bool full = attention->room() < heads.end - heads.begin;
+    if ((full || token + 1 == args.num_tokens) && !attention->run(0, num_blocks)) return false;
   }
   return true;
 }
@@ -238,29 +296,55 @@ bool attend(const AttentionArgs& args, int head, int count, int kv_head, float s
 }  // namespace
 
 bool attention(const AttentionArgs& args) {
-  const int head_size = args.cache.head_size;
-  if (head_size % kHeadMultiple != 0) return reference::attention(args);
-  CHECK(head_size > 0 && head_size <= kMaxHeadSize, "head size out of range");
-  const bool wide = args.cache.kv_bits == 16;
-  float score_scale = static_cast<float>(1.0 / __builtin_sqrt(static_cast<double>(head_size)));
-  if (!wide) score_scale /= static_cast<float>(reference::rotation_block(head_size));
-
-  int kv_head = args.first_kv_head;
-  int left = args.first_group_left;  // Query heads that still use kv_head.
-  for (int head = 0; head < args.num_heads;) {
-    if (left == 0) {
-      ++kv_head;
-      left = args.query_group;
+  if (args.cache.head_size % kHeadMultiple != 0) return reference::attention(args);
+  Attention attention(args, nullptr);
+  const int kv_heads = attended_kv_heads(args);
+  const int num_blocks = (args.position + args.num_tokens - 1) / kAttentionBlock + 1;
+  if (args.num_tokens == 1) return attend_token(args, {0, kv_heads, 0, num_blocks}, &attention);
+  for (int h = 0; h < kv_heads; ++h) {
+    HeadRun heads = head_run(args, h);
+    while (heads.begin < heads.end) {
+      HeadRun some = heads;
+      some.end = std::min(heads.end, heads.begin + kMaxQueries);
+      if (!attend_tokens(args, some, num_blocks, &attention)) return false;
+      heads.begin = some.end;
     }
-    int count = args.num_heads - head < left ? args.num_heads - head : left;
-    count = count < kMaxGroup ? count : kMaxGroup;
-    const bool finite = wide ? attend<std::int16_t>(args, head, count, kv_head, score_scale)
-                             : attend<std::int8_t>(args, head, count, kv_head, score_scale);
-    if (!finite) return false;
-    head += count;
-    left -= count;
   }
   return true;
+}
+
+bool attention_part(const AttentionPartArgs& args) {
+  if (args.attention.cache.head_size % kHeadMultiple != 0) return reference::attention_part(args);
+  Attention attention(args.attention, &args);
+  const int kv_heads = attended_kv_heads(args.attention);
+  for (int unit = args.unit_begin; unit < args.unit_end;) {
+    const int block = unit / kv_heads;
+    const int h = unit % kv_heads;
+    // Whole blocks together, else what is asked of one block.
+    const int whole = h == 0 ? (args.unit_end - unit) / kv_heads : 0;
+    const int h_end = whole > 0 ? kv_heads : std::min(kv_heads, h + args.unit_end - unit);
+    const int block_end = block + std::max(whole, 1);
+    if (!attend_token(args.attention, {h, h_end, block, block_end}, &attention)) return false;
+    unit += (h_end - h) * (block_end - block);
+  }
+  return true;
+}
+
+void attention_fold(const AttentionFoldArgs& args) {
+  if (args.head_size % kHeadMultiple != 0) return reference::attention_fold(args);
+  for (int head = args.head_begin; head < args.head_end; ++head) {
+    float* output = args.output + static_cast<std::ptrdiff_t>(head) * args.head_size;
+    Softmax total{args.states[2 * head], args.states[2 * head + 1]};
+    std::copy_n(args.sums + static_cast<std::ptrdiff_t>(head) * args.head_size, args.head_size,
+                output);
+    for (int block = 1; block < args.num_blocks; ++block) {
+      const std::ptrdiff_t row = static_cast<std::ptrdiff_t>(block) * args.num_heads + head;
+      fold_block(
+          {{args.states[2 * row], args.states[2 * row + 1]}, args.sums + row * args.head_size},
+          args.head_size, &total, output);
+    }
+    divide(total.l, args.head_size, output);
+  }
 }
 
 }  // namespace lockstep::kernels::avx2

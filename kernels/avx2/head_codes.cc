@@ -42,15 +42,9 @@ void store_sixteen(__m256i first, __m256i second, std::int16_t* codes) {
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(codes), packed);
 }
 
-void store_sixteen(__m256i first, __m256i second, std::int8_t* codes) {
-  const __m256i packed = _mm256_permute4x64_epi64(_mm256_packs_epi32(first, second), 0xd8);
-  const __m128i bytes =
-      _mm_packs_epi16(_mm256_castsi256_si128(packed), _mm256_extracti128_si256(packed, 1));
-  _mm_storeu_si128(reinterpret_cast<__m128i*>(codes), bytes);
-}
+}  // namespace
 
-template <typename Code>
-bool store_codes(const HeadCodes& from, Code* codes, float* scale) {
+bool store_head(const HeadCodes& from, std::int16_t* codes, float* scale) {
   const int limit = from.kv_bits == 16 ? 2047 : 127;
   const float* v = from.head;
   float rotated[kMaxHeadSize];
@@ -72,16 +66,6 @@ bool store_codes(const HeadCodes& from, Code* codes, float* scale) {
                   codes_of(_mm256_loadu_ps(v + i + kWidth), factor, limits), codes + i);
   }
   return true;
-}
-
-}  // namespace
-
-bool store_head(const HeadCodes& from, std::int16_t* codes, float* scale) {
-  return store_codes(from, codes, scale);
-}
-
-bool store_head(const HeadCodes& from, std::int8_t* codes, float* scale) {
-  return store_codes(from, codes, scale);
 }
 
 }  // namespace lockstep::kernels::avx2

@@ -18,6 +18,5 @@ struct HeadCodes {
   bool rotated;
 };
 bool store_head(const HeadCodes& from, std::int16_t* codes, float* scale);
-bool store_head(const HeadCodes& from, std::int8_t* codes, float* scale);
 
 }  // namespace lockstep::kernels::avx2

@@ -3,6 +3,8 @@
 #include <bit>
 #include <cstddef>
 
+#include "kernels/kv_layout.h"
+
 namespace lockstep::kernels::reference {
 namespace {
 
@@ -79,6 +81,33 @@ void rotate(float* v, int n) {
         v[i + stride] = a - b;
       }
     }
+  }
+}
+
+std::int32_t load_kv_code(const void* codes, int kv_bits, int index) {
+  if (kv_bits == 8) return static_cast<const std::int8_t*>(codes)[index];
+  const auto* words =
+      static_cast<const std::int16_t*>(codes) + index / kPackedCodes * kPackedWords + index % 16;
+  const int vector = index % kPackedCodes / 16;
+  if (vector < 3) return words[16 * vector] >> 4;
+  const int upper = words[32] & 15;
+  return (words[0] & 15) | (words[16] & 15) << 4 | (upper < 8 ? upper : upper - 16) * 256;
+}
+
+void store_kv_code(void* codes, int kv_bits, int index, std::int32_t code) {
+  if (kv_bits == 8) {
+    static_cast<std::int8_t*>(codes)[index] = static_cast<std::int8_t>(code);
+    return;
+  }
+  auto* words =
+      static_cast<std::int16_t*>(codes) + index / kPackedCodes * kPackedWords + index % 16;
+  const int vector = index % kPackedCodes / 16;
+  if (vector < 3) {
+    words[16 * vector] = static_cast<std::int16_t>(code * 16 | (words[16 * vector] & 15));
+    return;
+  }
+  for (int j = 0; j < 3; ++j) {
+    words[16 * j] = static_cast<std::int16_t>((words[16 * j] & ~15) | (code >> 4 * j & 15));
   }
 }
 

@@ -32,6 +32,10 @@ int rotation_block(int n);
 // The unnormalized Walsh-Hadamard transform of each block of rotation_block(n) values, in place.
 void rotate(float* v, int n);
 
+// Code `index` of a run of codes of the cache (kernels/kv_layout.h).
+std::int32_t load_kv_code(const void* codes, int kv_bits, int index);
+void store_kv_code(void* codes, int kv_bits, int index, std::int32_t code);
+
 // One group of one panel, decoded from layout p16. Codes have the format's offset subtracted, and
 // lie as they are stored: in blocks of four along K.
 struct PanelGroup {

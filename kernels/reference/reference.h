@@ -13,6 +13,8 @@ void linear(const LinearArgs& args);
 void rope(const RopeArgs& args);
 bool append_kv(const AppendKvArgs& args);
 bool attention(const AttentionArgs& args);
+bool attention_part(const AttentionPartArgs& args);
+void attention_fold(const AttentionFoldArgs& args);
 void swiglu(const SwigluArgs& args);
 void add(const AddArgs& args);
 

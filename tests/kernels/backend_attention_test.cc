@@ -11,6 +11,9 @@ namespace {
 
 struct Shape {
   int head_size, num_heads, kv_heads, first_kv_head, first_group_left, query_group, position;
+  int num_tokens;
+
+  int width() const { return num_heads * head_size; }
 };
 
 Shape random_shape(SplitMix& random) {
@@ -27,7 +30,55 @@ Shape random_shape(SplitMix& random) {
   const int edges[] = {0, 1, 15, 16, 63, 64, 127, 128, 129, 255, 256};
   shape.position = random.below(2) == 0 ? edges[random.below(11)] : random.below(400);
   if (shape.head_size > 128) shape.position %= 150;
+  shape.num_tokens = random.below(2) == 0 ? 1 : random.between(2, 20);
   return shape;
+}
+
+AttentionArgs attention_args(const Shape& shape, const StoredCache& cache,
+                             const std::vector<float>& queries, int stride,
+                             std::vector<float>* output) {
+  return {queries.data(),
+          output->data(),
+          cache.view(),
+          cache.block_table().data(),
+          shape.position,
+          shape.num_heads,
+          shape.first_kv_head,
+          shape.first_group_left,
+          shape.query_group,
+          shape.num_tokens,
+          stride};
+}
+
+// All of a token's attention in parts of random size, in order, and then the fold.
+std::vector<float> attend_in_parts(const Backend& backend, const AttentionArgs& args,
+                                   SplitMix& random) {
+  AttentionPartArgs part{args, nullptr, nullptr, 0, 0};
+  const auto rows = static_cast<std::size_t>(part.num_blocks() * args.num_heads);
+  std::vector<float> sums(rows * static_cast<std::size_t>(args.cache.head_size));
+  std::vector<float> states(2 * rows);
+  part.sums = sums.data();
+  part.states = states.data();
+  while (part.unit_end < part.num_units()) {
+    part.unit_begin = part.unit_end;
+    part.unit_end += random.between(1, part.num_units() - part.unit_begin);
+    EXPECT_TRUE(backend.attention_part(part));
+  }
+  std::vector<float> output(static_cast<std::size_t>(args.num_heads * args.cache.head_size));
+  AttentionFoldArgs fold{sums.data(),
+                         states.data(),
+                         output.data(),
+                         part.num_blocks(),
+                         args.num_heads,
+                         args.cache.head_size,
+                         0,
+                         0};
+  while (fold.head_end < args.num_heads) {
+    fold.head_begin = fold.head_end;
+    fold.head_end += random.between(1, args.num_heads - fold.head_begin);
+    backend.attention_fold(fold);
+  }
+  return output;
 }
 
 class BackendAttention : public testing::TestWithParam<std::tuple<const Backend*, int>> {
@@ -44,7 +95,7 @@ TEST_P(BackendAttention, EqualsReference) {
   for (int i = 0; i < num_cases(60); ++i) {
     SplitMix random(static_cast<std::uint64_t>(i));
     const Shape shape = random_shape(random);
-    const int tokens = shape.position + 1;
+    const int tokens = shape.position + shape.num_tokens;
     const auto count = static_cast<std::size_t>(tokens * shape.kv_heads * shape.head_size);
     std::vector<float> keys = random.values(count);
     const std::vector<float> values = random.values(count);
@@ -58,20 +109,44 @@ TEST_P(BackendAttention, EqualsReference) {
     ASSERT_TRUE(cache.append(device(), keys, values));
     ASSERT_EQ(expected_cache.bytes(tokens), cache.bytes(tokens)) << "seed " << i;
 
-    const auto width = static_cast<std::size_t>(shape.num_heads * shape.head_size);
-    const std::vector<float> queries = random.values(width);
-    std::vector<float> expected(width);
-    std::vector<float> actual(width);
-    const auto attend = [&](const Backend& backend, const StoredCache& from,
-                            std::vector<float>& output) {
-      return backend.attention({queries.data(), output.data(), from.view(),
-                                from.block_table().data(), shape.position, shape.num_heads,
-                                shape.first_kv_head, shape.first_group_left, shape.query_group});
-    };
-    ASSERT_TRUE(attend(reference_backend(), expected_cache, expected));
-    ASSERT_TRUE(attend(device(), cache, actual));
+    const int stride = shape.width() + random.below(3);
+    const std::vector<float> queries =
+        random.values(static_cast<std::size_t>(shape.num_tokens * stride));
+    std::vector<float> expected(queries.size());
+    std::vector<float> actual(queries.size());
+    ASSERT_TRUE(reference_backend().attention(
+        attention_args(shape, expected_cache, queries, stride, &expected)));
+    const AttentionArgs args = attention_args(shape, cache, queries, stride, &actual);
+    ASSERT_TRUE(device().attention(args));
     ASSERT_EQ(first_difference(expected, actual), "")
-        << "seed " << i << " head size " << shape.head_size << " position " << shape.position;
+        << "seed " << i << " head size " << shape.head_size << " position " << shape.position
+        << " tokens " << shape.num_tokens;
+    if (shape.num_tokens > 1) continue;
+    expected.resize(static_cast<std::size_t>(shape.width()));
+    ASSERT_EQ(first_difference(expected, attend_in_parts(device(), args, random)), "")
+        << "in parts: seed " << i << " head size " << shape.head_size << " position "
+        << shape.position;
+  }
+}
+
+TEST_P(BackendAttention, EqualsReferenceInLongContexts) {
+  for (const int position : {1999, 4095}) {
+    SplitMix random(static_cast<std::uint64_t>(position));
+    const Shape shape{32, 3, 1, 0, 3, 3, position, 1};
+    const auto count = static_cast<std::size_t>((position + 1) * shape.head_size);
+    const std::vector<float> keys = random.values(count);
+    const std::vector<float> values = random.values(count);
+    StoredCache cache(random, position + 1, 1, shape.head_size, kv_bits());
+    ASSERT_TRUE(cache.append(device(), keys, values));
+    const std::vector<float> queries = random.values(static_cast<std::size_t>(shape.width()));
+    std::vector<float> expected(queries.size());
+    std::vector<float> actual(queries.size());
+    ASSERT_TRUE(reference_backend().attention(
+        attention_args(shape, cache, queries, shape.width(), &expected)));
+    const AttentionArgs args = attention_args(shape, cache, queries, shape.width(), &actual);
+    ASSERT_TRUE(device().attention(args));
+    EXPECT_EQ(first_difference(expected, actual), "");
+    EXPECT_EQ(first_difference(expected, attend_in_parts(device(), args, random)), "");
   }
 }
 

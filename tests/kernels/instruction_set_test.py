@@ -64,6 +64,14 @@ def test_avx2_decodes_with_its_sums_in_registers(functions):
         assert not [i for i in code if "ymm" in i and "[rsp" in i], name
 
 
+def test_avx2_attention_keeps_its_sums_in_registers(functions):
+    tiles = {name: code for name, code in of(functions, "avx2").items()
+             if re.search(r"(score_tile|weigh_channels)<", name)}
+    assert len(tiles) == 16  # Two widths of codes, one to four queries.
+    for name, code in tiles.items():
+        assert uses(code, "vpmaddwd") and not [i for i in code if "ymm" in i and "[rsp" in i], name
+
+
 def test_only_kernels_use_more_than_the_baseline(functions):
     """A function of a shared header, compiled once for AVX, must not become everyone's copy."""
     wide = re.compile(r"\b[yz]mm\d")

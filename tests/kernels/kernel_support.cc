@@ -10,6 +10,8 @@
 #include <sstream>
 
 #include "base/check.h"
+#include "kernels/kv_layout.h"
+#include "kernels/reference/primitives.h"
 
 namespace lockstep::kernels {
 namespace {
@@ -142,9 +144,9 @@ StoredCache::StoredCache(SplitMix& random, int num_tokens, int num_kv_heads, int
   block_table_.resize(static_cast<std::size_t>(used));
   const auto rows = static_cast<std::size_t>(blocks) * static_cast<std::size_t>(num_kv_heads) *
                     static_cast<std::size_t>(kKvBlockTokens);
-  const auto row_bytes = static_cast<std::size_t>(head_size * kv_bits / 8);
-  keys_.assign(rows * row_bytes, 0x7f);
-  values_.assign(rows * row_bytes, 0x7f);
+  const std::size_t code_bytes = rows / kKvBlockTokens * kv_block_bytes(head_size, kv_bits);
+  keys_.assign(code_bytes, 0x7f);
+  values_.assign(code_bytes, 0x7f);
   key_scales_.assign(rows, std::numeric_limits<float>::quiet_NaN());
   value_scales_.assign(rows, std::numeric_limits<float>::quiet_NaN());
   view_ = {keys_.data(), values_.data(), key_scales_.data(), value_scales_.data(), num_kv_heads,
@@ -168,14 +170,26 @@ std::size_t StoredCache::row(int token, int head) const {
                                   token % kKvBlockTokens);
 }
 
+void StoredCache::append_codes(bool keys, int token, int head,
+                               std::vector<std::uint8_t>* bytes) const {
+  const std::size_t block = row(token, head) / kKvBlockTokens;
+  const std::uint8_t* codes =
+      (keys ? keys_ : values_).data() + block * kv_block_bytes(view_.head_size, view_.kv_bits);
+  const int slot = token % kKvBlockTokens;
+  for (int d = 0; d < view_.head_size; ++d) {
+    const int index = keys ? key_code_index(slot, d) : value_code_index(slot, d, view_.head_size);
+    const auto code =
+        static_cast<std::int16_t>(reference::load_kv_code(codes, view_.kv_bits, index));
+    append_bytes(&code, 1, bytes);
+    if (view_.kv_bits == 8) bytes->pop_back();
+  }
+}
+
 std::vector<std::uint8_t> StoredCache::bytes(int num_tokens) const {
   std::vector<std::uint8_t> bytes;
-  const auto row_bytes = static_cast<std::size_t>(view_.head_size * view_.kv_bits / 8);
-  for (const std::vector<std::uint8_t>* codes : {&keys_, &values_}) {
+  for (const bool keys : {true, false}) {
     for (int t = 0; t < num_tokens; ++t) {
-      for (int h = 0; h < view_.num_kv_heads; ++h) {
-        append_bytes(codes->data() + row(t, h) * row_bytes, row_bytes, &bytes);
-      }
+      for (int h = 0; h < view_.num_kv_heads; ++h) append_codes(keys, t, h, &bytes);
     }
   }
   for (const std::vector<float>* scales : {&key_scales_, &value_scales_}) {

@@ -77,11 +77,13 @@ class StoredCache {
   // Appends the keys and values of tokens 0, 1, ... of [num_tokens, num_kv_heads, head_size] with
   // `backend`.
   bool append(const Backend& backend, std::span<const float> keys, std::span<const float> values);
-  // Codes and scales of the first `num_tokens` tokens: keys, values, key scales, value scales.
+  // Codes (as int16 or int8, by channel) and scales of the first `num_tokens` tokens: keys, values,
+  // key scales, value scales.
   std::vector<std::uint8_t> bytes(int num_tokens) const;
 
  private:
   std::size_t row(int token, int head) const;
+  void append_codes(bool keys, int token, int head, std::vector<std::uint8_t>* bytes) const;
 
   std::vector<std::uint8_t> keys_, values_;
   std::vector<float> key_scales_, value_scales_;

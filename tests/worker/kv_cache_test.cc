@@ -9,10 +9,10 @@ namespace lockstep {
 namespace {
 
 TEST(KvCacheShapeBytes, CountsKeysValuesAndScales) {
-  // 5 blocks of 16 tokens, 3 heads of 64 int16 values: 30720 bytes of keys, as many of values; 240
-  // scales each.
-  EXPECT_EQ((KvCacheShape{1, 5, 3, 64, 16}.bytes().value()), 2U * (30720 + 960));
-  EXPECT_EQ((KvCacheShape{7, 5, 3, 64, 16}.bytes().value()), 7U * 2 * (30720 + 960));
+  // 5 blocks of 16 tokens, 3 heads of 64 codes of 12 bits: 23040 bytes of keys, as many of values;
+  // 240 scales each.
+  EXPECT_EQ((KvCacheShape{1, 5, 3, 64, 16}.bytes().value()), 2U * (23040 + 960));
+  EXPECT_EQ((KvCacheShape{7, 5, 3, 64, 16}.bytes().value()), 7U * 2 * (23040 + 960));
   EXPECT_EQ((KvCacheShape{1, 5, 3, 64, 8}.bytes().value()), 2U * (15360 + 960));
 }
 
