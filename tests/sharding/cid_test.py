@@ -44,4 +44,5 @@ def test_cids_equal_the_package(tmp_path):
 
 @pytest.mark.long
 def test_cids_of_deep_trees_equal_the_package(tmp_path):
-    compare(tmp_path, [1023 * MIB + 5, 1024 * MIB, 1024 * MIB + 1, 2049 * MIB])
+    # None of 2 to 4 GiB: there the package writes uninitialized memory as the size of the file.
+    compare(tmp_path, [1023 * MIB + 5, 1024 * MIB, 1024 * MIB + 1, 4097 * MIB])
