@@ -119,6 +119,21 @@ TEST(OneAnswer, DoesNotDependOnThreads) {
   expect_one_answer_greedy_and_sampled(c);
 }
 
+// Threads share the blocks of a long context, not its heads.
+TEST(OneAnswer, DoesNotDependOnThreadsInALongContext) {
+  for (const int kv_bits : {16, 8}) {
+    Case c;
+    c.kv_bits = kv_bits;
+    c.how.longer = 340;
+    const Answer alone = answer(c);
+    for (const auto& [threads, batched] : {std::pair{2, false}, {2, true}, {5, false}}) {
+      c.threads = threads;
+      c.how.batched = batched;
+      EXPECT_EQ(answer(c), alone) << name_of(c);
+    }
+  }
+}
+
 TEST(OneAnswer, DoesNotDependOnChunks) {
   for (const int chunk : {1, 7, 64}) {
     Case c;

@@ -17,7 +17,8 @@ struct Circumstances {
   bool sampled = false;  // Else greedy.
   bool batched = false;  // With seven others, before and behind it.
   bool cached =
-      false;  // After the same prompt was answered once, so that its prefix is in the cache.
+      false;       // After the same prompt was answered once, so that its prefix is in the cache.
+  int longer = 0;  // Tokens put behind the prompt.
 };
 
 struct Answer {
@@ -70,7 +71,10 @@ inline Request other_request(std::uint32_t index) {
 inline Result<Answer> answer_once(Rank& rank, const Tokenizer* tokenizer, Circumstances how,
                                   std::uint32_t tokens) {
   Leader leader(rank, tokenizer);
-  const Request request = one_answer_request(how.sampled, tokens, rank.config().context_tokens);
+  Request request = one_answer_request(how.sampled, tokens, rank.config().context_tokens);
+  for (int i = 0; i < how.longer; ++i) {
+    request.prompt.push_back(static_cast<std::uint32_t>((i * 7919 + 17) % 49152));
+  }
   if (how.cached) {
     LOCKSTEP_TRY_ASSIGN(const SequenceId first, leader.add(request), "first");
     LOCKSTEP_TRY(run_until_idle(leader), "first");

@@ -128,6 +128,7 @@ void ForwardPass::size_buffers() {
   sums_.resize(outputs * static_cast<std::size_t>(folds_own_ ? 1 : shard_.run().size()));
   if (group_.world_size() > 1) folded_.resize(outputs);
   flags_ = std::vector<std::atomic<std::uint32_t>>(batch_->tables.size());
+  plan_attention();
 
   std::uint32_t positions = 0;
   for (const BatchToken& token : batch_->tokens)
@@ -274,7 +275,8 @@ void ForwardPass::append_keys(int member, int layer) {
   }
 }
 
-void ForwardPass::attend_token(std::size_t t, Range heads, int layer) {
+// Query heads `heads` of token `t`.
+kernels::AttentionArgs ForwardPass::attention_of(std::size_t t, Range heads, int layer) {
   const int query_group = model().query_group();
   const int head = shard_.heads().begin + heads.begin;
   const BatchToken& token = batch_->tokens[t];
@@ -288,27 +290,96 @@ void ForwardPass::attend_token(std::size_t t, Range heads, int layer) {
   args.first_kv_head = head / query_group - shard_.kv_heads().begin;
   args.first_group_left = query_group - head % query_group;
   args.query_group = query_group;
-  if (!backend_.attention(args)) flag(t, layer, Operation::kQueries);
+  args.stride = shard_.heads().size() * head_size_;
+  return args;
 }
 
-// Every query against its own sequence. Few tokens: the unit of work is a (token, query head), so
-// that one token uses every thread. Many: threads take turns, because later tokens see more keys.
+// Tokens [begin, end), runs of one sequence together, because they read the same keys.
+void ForwardPass::attend_tokens(Range tokens, int layer) {
+  const auto sequence = [&](int t) { return batch_->tokens[static_cast<std::size_t>(t)].sequence; };
+  for (int t = tokens.begin; t < tokens.end;) {
+    int end = t + 1;
+    while (end < tokens.end && sequence(end) == sequence(t)) ++end;
+    const Range heads{0, shard_.heads().size()};
+    kernels::AttentionArgs args = attention_of(static_cast<std::size_t>(t), heads, layer);
+    args.num_tokens = end - t;
+    if (!backend_.attention(args)) find_bad_queries({t, end}, layer);
+    t = end;
+  }
+}
+
+// One token at a time, so that the blame falls on the right one.
+void ForwardPass::find_bad_queries(Range tokens, int layer) {
+  for (int t = tokens.begin; t < tokens.end; ++t) {
+    const auto token = static_cast<std::size_t>(t);
+    if (!backend_.attention(attention_of(token, {0, shard_.heads().size()}, layer))) {
+      flag(token, layer, Operation::kQueries);
+    }
+  }
+}
+
+// Every query against its own sequence. Many tokens: threads take turns, because later tokens see
+// more keys. Few: the unit of work is a query head, or a piece of a long context.
 void ForwardPass::attend(int member, int layer) {
   const auto tokens = static_cast<int>(num_tokens());
-  const int heads = shard_.heads().size();
   const int members = pool_.num_threads();
-  constexpr int kTurn = 4;  // Tokens.
+  if (members == 1) return attend_tokens({0, tokens}, layer);
+  constexpr int kTurn = 8;  // Tokens.
   if (share_tokens_) {
-    for (int first = member * kTurn; first < tokens; first += members * kTurn) {
-      for (int t = first; t < std::min(tokens, first + kTurn); ++t) {
-        attend_token(static_cast<std::size_t>(t), {0, heads}, layer);
-      }
+    for (int t = member * kTurn; t < tokens; t += members * kTurn) {
+      attend_tokens({t, std::min(tokens, t + kTurn)}, layer);
     }
     return;
   }
-  for_share_of_lists(
-      tokens, [&](int) { return heads; }, member, members,
-      [&](int t, Range share) { attend_token(static_cast<std::size_t>(t), share, layer); });
+  const int heads = shard_.heads().size();
+  const Range mine = share_of(heads, member, members);
+  for (std::size_t t = 0; t < num_tokens(); ++t) {
+    bool finite = true;
+    if (context_parts_[t].blocks > 0) {
+      kernels::AttentionPartArgs part = part_of(t, layer);
+      const Range units = share_of(part.num_units(), member, members);
+      part.unit_begin = units.begin;
+      part.unit_end = units.end;
+      finite = units.size() == 0 || backend_.attention_part(part);
+    } else if (mine.size() > 0) {
+      finite = backend_.attention(attention_of(t, mine, layer));
+    }
+    if (!finite) flag(t, layer, Operation::kQueries);
+  }
+  if (!splits_context_) return;
+  pool_.barrier();
+  for (std::size_t t = 0; t < num_tokens(); ++t) {
+    if (context_parts_[t].blocks == 0) continue;
+    const kernels::AttentionPartArgs part = part_of(t, layer);
+    backend_.attention_fold({part.sums, part.states, part.attention.output, part.num_blocks(),
+                             heads, head_size_, mine.begin, mine.end});
+  }
+}
+
+kernels::AttentionPartArgs ForwardPass::part_of(std::size_t t, int layer) {
+  const int heads = shard_.heads().size();
+  const auto first = static_cast<std::size_t>(context_parts_[t].first_block * heads);
+  return {attention_of(t, {0, heads}, layer),
+          part_sums_.data() + first * static_cast<std::size_t>(head_size_),
+          part_states_.data() + first * 2, 0, 0};
+}
+
+// Finds the tokens whose context is long enough for threads to share, and makes room for the parts.
+void ForwardPass::plan_attention() {
+  constexpr std::uint32_t kLongContext = 256;  // Less does not pay for another barrier.
+  int blocks = 0;
+  context_parts_.assign(num_tokens(), {});
+  for (std::size_t t = 0; t < num_tokens() && pool_.num_threads() > 1 && !share_tokens_; ++t) {
+    const std::uint32_t position = batch_->tokens[t].position;
+    if (position < kLongContext) continue;
+    const int count = static_cast<int>(position) / kernels::kAttentionBlock + 1;
+    context_parts_[t] = {blocks, count};
+    blocks += count;
+  }
+  splits_context_ = blocks > 0;
+  const auto states = static_cast<std::size_t>(blocks * shard_.heads().size());
+  part_sums_.resize(states * static_cast<std::size_t>(head_size_));
+  part_states_.resize(states * 2);
 }
 
 // The segment sums of a matrix that is cut along K. Each thread has the same rows of every part.

@@ -1,9 +1,10 @@
 // The arithmetic of one step on one rank, operation by operation. Numerics, "Quantized linear" to
 // "Attention".
 //
-// All threads of the rank go through the layers together and meet at barriers, six a layer when
-// there are few tokens: norms and quantization are then done by every thread for itself. With more
-// tokens than that pays for, threads share them out and meet four times more.
+// All threads of the rank go through the layers together and meet at barriers, six a layer (seven
+// with a long context) when there are few tokens: norms and quantization are then done by every
+// thread for itself. With more tokens than that pays for, threads share them out and meet four
+// times more.
 #pragma once
 
 #include <atomic>
@@ -66,10 +67,17 @@ class ForwardPass {
     ActivationBuffer head_input;
   };
 
+  // The blocks of positions of a token whose context threads share; none: they share its heads.
+  struct ContextParts {
+    int first_block = 0;  // In `part_states_`.
+    int blocks = 0;
+  };
+
   const ModelConfig& model() const { return shard_.config(); }
   std::size_t num_tokens() const { return batch_->tokens.size(); }
   float* row(std::vector<float>& of, std::size_t token, int num_heads) const;
   void size_buffers();
+  void plan_attention();
   void size_workspace(Workspace& workspace) const;
   Status embed();
 
@@ -91,7 +99,10 @@ class ForwardPass {
   void distribute_heads(std::size_t token, const LayerShard& layer);
   void append_keys(int member, int layer);
   void attend(int member, int layer);
-  void attend_token(std::size_t token, Range heads, int layer);
+  void attend_tokens(Range tokens, int layer);
+  void find_bad_queries(Range tokens, int layer);
+  kernels::AttentionArgs attention_of(std::size_t token, Range heads, int layer);
+  kernels::AttentionPartArgs part_of(std::size_t token, int layer);
   void project_parts(int member, const std::vector<kernels::MatrixView>& parts,
                      const std::vector<ActivationBuffer>& inputs);
   void add_to_hidden(int member);
@@ -120,6 +131,10 @@ class ForwardPass {
   std::vector<std::vector<float>> qkv_;                 // Of each matrix: [tokens, rows]
   std::vector<float> queries_, attended_;               // [tokens, heads * head_size]
   std::vector<float> keys_, values_;                    // [tokens, kv_heads * head_size]
+  std::vector<ContextParts> context_parts_;             // One per token.
+  bool splits_context_ = false;
+  std::vector<float> part_sums_;             // [blocks, heads, head_size]
+  std::vector<float> part_states_;           // [blocks, heads, 2]
   std::vector<std::vector<float>> gate_up_;  // Of each thread: [tokens of a block, 2 * width]
   std::vector<float> gated_;                 // [tokens, gated_width_]
   std::vector<float> sums_;                  // [segments for the fold, tokens, padded_dim_]
