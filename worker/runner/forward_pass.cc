@@ -358,7 +358,8 @@ void ForwardPass::attend(int member, int layer) {
 
 kernels::AttentionPartArgs ForwardPass::part_of(std::size_t t, int layer) {
   const int heads = shard_.heads().size();
-  const auto first = static_cast<std::size_t>(context_parts_[t].first_block * heads);
+  const std::size_t first =
+      static_cast<std::size_t>(context_parts_[t].first_block) * static_cast<std::size_t>(heads);
   return {attention_of(t, {0, heads}, layer),
           part_sums_.data() + first * static_cast<std::size_t>(head_size_),
           part_states_.data() + first * 2, 0, 0};
@@ -377,7 +378,8 @@ void ForwardPass::plan_attention() {
     blocks += count;
   }
   splits_context_ = blocks > 0;
-  const auto states = static_cast<std::size_t>(blocks * shard_.heads().size());
+  const std::size_t states =
+      static_cast<std::size_t>(blocks) * static_cast<std::size_t>(shard_.heads().size());
   part_sums_.resize(states * static_cast<std::size_t>(head_size_));
   part_states_.resize(states * 2);
 }
