@@ -4,6 +4,7 @@
 #include <cstddef>
 
 #include "kernels/avx2/vector.h"
+#include "kernels/input_tile.h"
 #include "kernels/ops.h"
 
 namespace lockstep::kernels::avx2 {
@@ -22,29 +23,6 @@ static inline __m256i load_codes(const std::uint8_t* codes) {
 
 static inline __m256 load_halves(const std::uint8_t* halves) {
   return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(halves)));
-}
-
-// The activations of some consecutive tokens, as the inner loops read them.
-struct InputTile {
-  const std::int8_t* hi;  // Of the first token; null with 8 bits.
-  const std::int8_t* lo;
-  const float* scales;
-  const std::int32_t* sums;
-  std::ptrdiff_t k_padded;  // From one token's codes to the next's,
-  std::ptrdiff_t groups;    // its sums,
-  std::ptrdiff_t runs;      // its scales.
-};
-
-static inline InputTile tile_of(const Activations& input, int first_token) {
-  const std::ptrdiff_t t = first_token;
-  const std::ptrdiff_t runs = input.bits == 16 ? input.num_segments() : input.groups();
-  return {input.bits == 16 ? input.hi + t * input.k_padded : nullptr,
-          input.lo + t * input.k_padded,
-          input.scales + t * runs,
-          input.sums + t * input.groups(),
-          input.k_padded,
-          input.groups(),
-          runs};
 }
 
 // The 32 codes of a group as 16-bit numbers, with the middle two of every four exchanged: the words

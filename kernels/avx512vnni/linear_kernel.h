@@ -18,6 +18,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "kernels/input_tile.h"
 #include "kernels/ops.h"
 
 namespace lockstep::kernels::avx512vnni {
@@ -51,17 +52,6 @@ class LinearKernel {
   // Codes of a block of tokens that stay in the second-level cache while all panels pass over them.
   static constexpr int kTokenBlockBytes = 192 * 1024;
 
-  // The activations of a tile's tokens.
-  struct Input {
-    const std::int8_t* hi;  // Of the first token; null with 8 bits.
-    const std::int8_t* lo;
-    const float* scales;
-    const std::int32_t* sums;
-    std::ptrdiff_t k_padded;  // From one token's codes to the next's,
-    std::ptrdiff_t groups;    // its sums,
-    std::ptrdiff_t runs;      // its scales.
-  };
-
   template <int kPanels, int kTokens>
   struct Floats {
     Float of[kPanels][kTokens];
@@ -82,7 +72,7 @@ class LinearKernel {
   // The planes share the unpacked weights, the panels the broadcast activations.
   template <int kPanels, int kTokens, int kPlanes>
   [[gnu::always_inline]] static inline void multiply_codes(const Int (&codes)[kPanels],
-                                                           const Input& input, std::ptrdiff_t k,
+                                                           const InputTile& input, std::ptrdiff_t k,
                                                            Sums<kPanels, kTokens, kPlanes>& sums) {
 #pragma GCC unroll 8
     for (int t = 0; t < kTokens; ++t) {
@@ -102,7 +92,7 @@ class LinearKernel {
 
   template <WeightFormat kFormat, int kPanels, int kTokens, int kPlanes>
   [[gnu::always_inline]] static inline void multiply_group(
-      const std::uint8_t* const (&groups)[kPanels], const Input& input, std::ptrdiff_t g,
+      const std::uint8_t* const (&groups)[kPanels], const InputTile& input, std::ptrdiff_t g,
       Sums<kPanels, kTokens, kPlanes>& sums) {
     constexpr bool kBytes = kFormat == WeightFormat::kQ8_0;
     const std::ptrdiff_t k = g * kGroupSize;
@@ -131,7 +121,7 @@ class LinearKernel {
   // offset will add.
   template <WeightFormat kFormat, int kBits, int kPanels, int kTokens>
   [[gnu::always_inline]] static inline void add_group(const std::uint8_t* const (&groups)[kPanels],
-                                                      const Input& input, std::ptrdiff_t g,
+                                                      const InputTile& input, std::ptrdiff_t g,
                                                       Floats<kPanels, kTokens>& acc) {
     constexpr int kPlanes = kBits / 8;
     Sums<kPanels, kTokens, kPlanes> sums;
@@ -170,22 +160,10 @@ class LinearKernel {
     }
   }
 
-  [[gnu::always_inline]] static inline Input input_of(const Activations& input, int first_token) {
-    const std::ptrdiff_t t = first_token;
-    const std::ptrdiff_t runs = input.bits == 16 ? input.num_segments() : input.groups();
-    return {input.bits == 16 ? input.hi + t * input.k_padded : nullptr,
-            input.lo + t * input.k_padded,
-            input.scales + t * runs,
-            input.sums + t * input.groups(),
-            input.k_padded,
-            input.groups(),
-            runs};
-  }
-
   // Outputs of kPanels panels for kTokens tokens.
   template <WeightFormat kFormat, int kBits, int kPanels, int kTokens>
   [[gnu::noinline]] static void tile(const LinearArgs& args, int panel, int first_token) {
-    const Input input = input_of(args.input, first_token);
+    const InputTile input = tile_of(args.input, first_token);
     const std::uint8_t* groups[kPanels];
     for (int p = 0; p < kPanels; ++p) groups[p] = args.weight.panel(panel + p);
     const int num_groups = args.weight.groups();

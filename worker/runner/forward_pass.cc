@@ -52,7 +52,10 @@ ForwardPass::ForwardPass(const ModelShard& shard, std::span<const Range> runs, C
       folds_own_(group.rank() == 0) {
   for (const Range& run : runs) segments_of_rank_.push_back(run.size());
   segments_of_rank_[0] = 1;
-  for (const GateUp& part : shard.layer(0).gate_up) gated_width_ += part.width;
+  for (const GateUp& part : shard.layer(0).gate_up) {
+    gated_columns_.push_back(gated_width_);
+    gated_width_ += part.width;
+  }
   gate_up_.resize(static_cast<std::size_t>(config.threads));
   for (int i = 0; i < config.threads; ++i) workspaces_.push_back(std::make_unique<Workspace>());
 }
@@ -450,13 +453,11 @@ void ForwardPass::gate_up(int member, const LayerShard& layer) {
   const auto part_of = [&](int p) -> const GateUp& {
     return layer.gate_up[static_cast<std::size_t>(p)];
   };
-  std::vector<int> columns = {0};
-  for (const GateUp& part : layer.gate_up) columns.push_back(columns.back() + part.width);
   for_share_of_lists(
       static_cast<int>(layer.gate_up.size()), [&](int p) { return part_of(p).width / kPanelRows; },
       member, pool_.num_threads(),
       [&](int p, Range panels) {
-        gate_up_part(part_of(p), panels, member, columns[static_cast<std::size_t>(p)]);
+        gate_up_part(part_of(p), panels, member, gated_columns_[static_cast<std::size_t>(p)]);
       });
   if (member != 0) return;
   for (const GateUp& part : layer.gate_up) {
@@ -492,12 +493,10 @@ void ForwardPass::run_layer(int member, int index) {
   norm_input(member, layer.ffn_norm, index, Operation::kFfnInput);
   gate_up(member, layer);
   pool_.barrier();
-  column = 0;
   for (std::size_t p = 0; p < layer.ffn_down.size(); ++p) {
-    const int width = layer.gate_up[p].width;
-    quantize({index, Operation::kFfnActivation, gated_.data() + column, gated_width_, width},
+    quantize({index, Operation::kFfnActivation, gated_.data() + gated_columns_[p], gated_width_,
+              layer.gate_up[p].width},
              tokens, work.gated[p]);
-    column += width;
   }
   finish_tokens();
   project_parts(member, layer.ffn_down, work.gated);

@@ -121,7 +121,8 @@ class ForwardPass {
   RunnerCounts counts_;
   const int head_size_;
   const int padded_dim_;  // Hidden dimension, rounded up to panels: the stride of segment sums.
-  int gated_width_ = 0;   // Of all parts of the run.
+  int gated_width_ = 0;   // Of all parts of the run ...
+  std::vector<int> gated_columns_;  // ... and where each one's share begins.
   const bool folds_own_;  // The rank's segments are the leftmost: it folds them as they come.
 
   const StepBatch* batch_ = nullptr;
