@@ -1,0 +1,157 @@
+// What a gateway and the leaders of its replicas say to each other: plain values, and their bytes
+// (Protocol Buffers, base/wire.proto) with a version and bounded sizes. Knows no socket.
+//
+// Every message carries the epoch of the replica: its generation. A gateway raises it when it
+// fences, and both sides drop what another generation says.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/digest.h"
+#include "base/request_id.h"
+#include "base/result.h"
+#include "base/sampling.h"
+
+namespace lockstep {
+
+inline constexpr std::uint32_t kWireVersion = 1;
+// Of an encoded message; larger ones are refused unread.
+inline constexpr std::size_t kMaxWireBytes = std::size_t{16} << 20;
+
+// One of a request's choices: the unit that runs on a replica.
+struct ChoiceKey {
+  RequestId request;
+  std::uint32_t choice = 0;
+  auto operator<=>(const ChoiceKey&) const = default;
+};
+
+struct TokenLogprob {
+  std::uint32_t token = 0;
+  float logprob = 0;  // Natural logarithm; of the raw logits' softmax.
+  bool operator==(const TokenLogprob&) const = default;
+};
+
+// A completion token and what is recorded of it. A function of request and position alone.
+struct CompletionToken {
+  std::uint32_t token = 0;
+  Digest logits_digest;           // 0 with TraceKind::kTokens.
+  float logprob = 0;              // When log probabilities were asked for.
+  std::vector<TokenLogprob> top;  // As many as were asked for, best first.
+  bool operator==(const CompletionToken&) const = default;
+};
+
+// How a choice ended: with a reason, or with an error.
+struct ChoiceEnd {
+  Status status;
+  FinishReason reason = FinishReason::kLength;
+  std::uint32_t num_tokens = 0;  // Completion tokens in all.
+  std::uint32_t cached_tokens = 0;
+  std::uint32_t computed_tokens = 0;
+  std::uint32_t steps = 0;
+};
+
+// ---- Gateway to replica.
+
+// The answer to Hello: from now on the replica is this generation. What it ran before is dropped.
+struct WelcomeMessage {
+  std::uint64_t epoch = 0;
+  std::uint32_t lease_ms = 0;  // Without a word from the gateway for this long the replica exits.
+  std::uint32_t beat_ms = 0;   // Between two of its own beats.
+};
+
+struct AssignMessage {
+  ChoiceKey key;
+  std::uint32_t attempt = 0;  // Counts the assignments of this choice; echoed with every result.
+  std::uint8_t priority = 0;  // PriorityClass.
+  std::string tenant;         // Salts the prefix cache.
+  std::vector<std::uint32_t> prompt;
+  SamplingParams sampling;
+  std::int32_t num_top_logprobs = -1;      // -1: no log probabilities; 0 to 20.
+  std::vector<CompletionToken> delivered;  // The answer so far; it goes on behind them.
+};
+
+struct CancelMessage {
+  ChoiceKey key;
+  std::uint32_t attempt = 0;
+};
+
+// Renews the lease.
+struct LeaseMessage {
+  std::uint64_t sequence = 0;
+};
+
+// Take nothing new, finish what runs, then exit 0.
+struct DrainMessage {};
+
+struct ToReplica {
+  std::uint64_t epoch = 0;
+  std::variant<WelcomeMessage, AssignMessage, CancelMessage, LeaseMessage, DrainMessage> body;
+};
+
+// ---- Replica to gateway.
+
+// A process of the replica, so that its death can be seen and it can be killed.
+struct RankProcess {
+  std::string host;
+  std::int64_t pid = 0;
+  std::uint64_t start_ticks = 0;  // /proc/PID/stat, field 22: a pid alone may be another's by now.
+};
+
+struct HelloMessage {
+  Digest model_id;
+  std::uint32_t numerics_version = 0;
+  std::string device;
+  std::uint32_t context_tokens = 0;
+  std::uint32_t max_sequences = 0;  // Credits: choices that may be assigned at once.
+  std::uint32_t num_blocks = 0;
+  std::vector<RankProcess> ranks;  // By rank.
+};
+
+struct BeatMessage {
+  std::uint64_t sequence = 0;  // Of the last LeaseMessage that came.
+  std::uint64_t steps = 0;     // Done so far.
+  std::uint32_t step_age_ms =
+      0;  // How long the step in flight has been running; 0 between two steps.
+  std::uint32_t running = 0;
+  std::uint32_t waiting = 0;
+  std::uint32_t blocks_free = 0;
+  std::uint32_t blocks_cached = 0;
+  std::uint64_t preemptions = 0;
+  std::uint64_t prompt_tokens = 0;      // Computed so far.
+  std::uint64_t cached_tokens = 0;      // Taken from the prefix cache so far.
+  std::uint64_t completion_tokens = 0;  // Sampled so far.
+  std::uint32_t oldest_rank_beat_ms = 0;
+};
+
+// New tokens of one choice, and its end.
+struct ChoiceProgress {
+  ChoiceKey key;
+  std::uint32_t attempt = 0;
+  std::uint32_t first = 0;  // Index of tokens[0] in the completion.
+  std::vector<CompletionToken> tokens;
+  std::optional<ChoiceEnd> end;
+};
+
+struct ProgressMessage {
+  std::vector<ChoiceProgress> choices;
+};
+
+// The drain is over: nothing runs here any more.
+struct DrainedMessage {};
+
+struct ToGateway {
+  std::uint64_t epoch = 0;  // 0 in a Hello of a replica that has none yet.
+  std::variant<HelloMessage, BeatMessage, ProgressMessage, DrainedMessage> body;
+};
+
+// The bytes; kCorrupt names the field. What decodes encodes to an equal value.
+Bytes encode_wire(const ToReplica& message);
+Bytes encode_wire(const ToGateway& message);
+Result<ToReplica> decode_to_replica(ByteView bytes);
+Result<ToGateway> decode_to_gateway(ByteView bytes);
+
+}  // namespace lockstep
