@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -30,9 +31,12 @@ class JobFeed {
   // The terminal state, once it is on disk.
   virtual std::optional<JobOutcome> outcome() const = 0;
 
-  // `wake` is called once, soon after there is more than when wait() was called the last time, or
-  // at once if there is already. A reader that goes away lets go of its FeedReader.
-  virtual void wait(std::function<void()> wake) = 0;
+  // Grows with every change of what read() and outcome() say. A reader takes it first, then reads.
+  virtual std::uint64_t version() const = 0;
+
+  // `wake` is called once, soon after version() is no longer `seen`; at once if it is not now,
+  // which may be inside this call. It does not block, and does nothing when its reader has gone.
+  virtual void wait(std::uint64_t seen, std::function<void()> wake) = 0;
 };
 
 struct Accepted {
