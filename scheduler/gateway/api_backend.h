@@ -21,12 +21,13 @@ class JobFeed {
 
   virtual const JobRecord& record() const = 0;
 
-  // Tokens of a choice from index `first` on, and its end once all tokens before it were given.
+  // At most `max_tokens` tokens of a choice from index `first` on; and its end, once all tokens
+  // before it were given.
   struct Piece {
     std::vector<CompletionToken> tokens;
     std::optional<ChoiceEnd> end;
   };
-  virtual Piece read(std::uint32_t choice, std::uint32_t first) const = 0;
+  virtual Piece read(std::uint32_t choice, std::uint32_t first, std::uint32_t max_tokens) const = 0;
 
   // The terminal state, once it is on disk.
   virtual std::optional<JobOutcome> outcome() const = 0;
