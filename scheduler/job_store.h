@@ -51,6 +51,7 @@ struct WaitingJob {
   JobKind kind = JobKind::kRequest;
   std::uint32_t num_choices = 1;
   std::int64_t expires_ms = 0;
+  bool keep_without_client = false;
 };
 
 // Calls come from any thread; callbacks run on the store's thread, in the order of the commits, and
