@@ -8,11 +8,11 @@
 #include <vector>
 
 #include "scheduler/scheduler.h"
+#include "sharding/stop_matcher.h"
 #include "sharding/tokenizer.h"
 #include "worker/completion.h"
 #include "worker/rank.h"
 #include "worker/sampler.h"
-#include "worker/stop_matcher.h"
 
 namespace lockstep {
 

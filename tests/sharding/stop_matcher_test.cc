@@ -1,4 +1,4 @@
-#include "worker/stop_matcher.h"
+#include "sharding/stop_matcher.h"
 
 #include <gtest/gtest.h>
 
