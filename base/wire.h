@@ -1,8 +1,11 @@
 // What a gateway and the leaders of its replicas say to each other: plain values, and their bytes
 // (Protocol Buffers, base/wire.proto) with a version and bounded sizes. Knows no socket.
 //
-// Every message carries the epoch of the replica: its generation. A gateway raises it when it
-// fences, and both sides drop what another generation says.
+// Every message carries the epoch of the replica, its generation, and its number within that epoch.
+// A gateway raises the epoch when it fences or finds a message missing; both sides drop what
+// another generation says. A number that comes again is a duplicate; one that comes too early says
+// that messages were lost: the replica says Hello again, the gateway gives it the next epoch
+// unasked.
 #pragma once
 
 #include <cstdint>
@@ -89,6 +92,7 @@ struct DrainMessage {};
 
 struct ToReplica {
   std::uint64_t epoch = 0;
+  std::uint64_t sequence = 0;  // 0: Welcome; then 1, 2, ... within the epoch.
   std::variant<WelcomeMessage, AssignMessage, CancelMessage, LeaseMessage, DrainMessage> body;
 };
 
@@ -144,7 +148,8 @@ struct ProgressMessage {
 struct DrainedMessage {};
 
 struct ToGateway {
-  std::uint64_t epoch = 0;  // 0 in a Hello of a replica that has none yet.
+  std::uint64_t epoch = 0;     // 0 in a Hello.
+  std::uint64_t sequence = 0;  // 0: Hello; then 1, 2, ... within the epoch.
   std::variant<HelloMessage, BeatMessage, ProgressMessage, DrainedMessage> body;
 };
 
