@@ -16,6 +16,10 @@ target_compile_options(lockstep_compiler INTERFACE $<$<CXX_COMPILER_ID:GNU>:-Wno
 target_compile_options(lockstep_compiler INTERFACE $<$<CXX_COMPILER_ID:Clang>:-Wno-sign-conversion>)
 target_link_libraries(lockstep_compiler INTERFACE Threads::Threads)
 
+if(LOCKSTEP_CRASH_POINTS)
+  target_compile_definitions(lockstep_compiler INTERFACE LOCKSTEP_CRASH_POINTS)
+endif()
+
 if(LOCKSTEP_SANITIZE)
   set(flags -fsanitize=${LOCKSTEP_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
   target_compile_options(lockstep_compiler INTERFACE ${flags})

@@ -1,0 +1,70 @@
+// Places where a test kills the process, to show that what was promised by then holds after the
+// restart. Nothing is compiled in unless the option LOCKSTEP_CRASH_POINTS is on (test builds).
+//
+//   CRASH_POINT("store.after_commit");
+//
+// Which one kills, and at which hit, is said by LOCKSTEP_CRASH_AT=store.after_commit:3 in the
+// environment or by arm_crash_point. Every name is in the list below, so that a test can go through
+// all of them; another one does not compile.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "base/result.h"
+
+namespace lockstep {
+
+inline constexpr auto kCrashPoints = std::to_array<std::string_view>({
+    "store.before_insert",       // Of an accepted job's row.
+    "store.after_insert",        // The row is written, not committed.
+    "store.append_tokens",       // A checkpoint of tokens is written, not committed.
+    "store.terminal_row",        // So is a job's end.
+    "store.before_commit",       // Of a group.
+    "store.after_commit",        // Durable, and nobody told.
+    "store.between_callbacks",   // One told, the others not.
+    "store.checkpoint",          // Before the journal is copied back.
+    "store.after_checkpoint",    // And after.
+    "store.migration",           // A step of a migration is written, not committed.
+    "store.begin_epoch",         // Written, not committed.
+    "store.after_begin_epoch",   // Durable, and not used.
+    "store.retention",           // Rows are removed, not committed.
+    "store.reserve_given_up",    // The disk is full, the group not tried again.
+    "store.reserve_made",        // There is room again, and nobody told.
+    "store.backup",              // Half of a backup is written.
+    "store.backup_before_name",  // A backup is whole but has not got its name.
+});
+
+#ifdef LOCKSTEP_CRASH_POINTS
+inline constexpr bool kHasCrashPoints = true;
+#else
+inline constexpr bool kHasCrashPoints = false;
+#endif
+
+// Arms one crash point, "NAME" or "NAME:HIT" (from 1 on) as from now, and disarms the one before.
+// kInvalidArgument names what is wrong. Thread-safe.
+Status arm_crash_point(std::string_view text);
+
+// How often a point was passed in this process; 0 where crash points are not compiled in.
+std::uint64_t crash_point_hits(std::string_view name);
+
+// What the macro calls.
+void pass_crash_point(std::size_t index);
+void crash_point_is_not_listed();  // Never defined: calling it stops the compiler.
+consteval std::size_t crash_point_index(std::string_view name) {
+  for (std::size_t i = 0; i < kCrashPoints.size(); ++i) {
+    if (kCrashPoints[i] == name) return i;
+  }
+  crash_point_is_not_listed();
+  return 0;
+}
+
+}  // namespace lockstep
+
+#ifdef LOCKSTEP_CRASH_POINTS
+#define CRASH_POINT(name) ::lockstep::pass_crash_point(::lockstep::crash_point_index(name))
+#else
+#define CRASH_POINT(name) static_cast<void>(::lockstep::crash_point_index(name))
+#endif
