@@ -5,7 +5,7 @@
 // A gateway raises the epoch when it fences or finds a message missing; both sides drop what
 // another generation says. A number that comes again is a duplicate; one that comes too early says
 // that messages were lost: the replica says Hello again, the gateway gives it the next epoch
-// unasked.
+// unasked. A connection begins with a Hello, too: what comes before it is answered with Identify.
 #pragma once
 
 #include <cstdint>
@@ -22,8 +22,21 @@
 namespace lockstep {
 
 inline constexpr std::uint32_t kWireVersion = 1;
-// Of an encoded message; larger ones are refused unread.
-inline constexpr std::size_t kMaxWireBytes = std::size_t{16} << 20;
+// Of an encoded message; larger ones are refused unread. A replica speaks of one step at a time.
+inline constexpr std::size_t kMaxToReplicaBytes = std::size_t{16} << 20;
+inline constexpr std::size_t kMaxToGatewayBytes = std::size_t{1} << 20;
+
+// What a valid message holds at most.
+inline constexpr std::uint32_t kMaxWireChoices = 1U << 16;
+inline constexpr std::uint32_t kMaxWireTokens = 1U << 20;  // Of a prompt, of a completion.
+inline constexpr std::uint32_t kMaxWireTopLogprobs = 20;
+inline constexpr std::size_t kMaxWireStops = 256;
+inline constexpr std::size_t kMaxWireStopBytes = 64U << 10;  // Of all stop strings together.
+inline constexpr std::size_t kMaxWireTextBytes = 256;        // Tenant, device, host.
+inline constexpr std::size_t kMaxWireErrorBytes = 4096;      // encode_wire cuts longer ones.
+inline constexpr std::size_t kMaxWireRanks = 4096;
+inline constexpr std::uint32_t kMaxLeaseMs = 3'600'000;
+inline constexpr std::uint32_t kMinBeatMs = 10;
 
 // One of a request's choices: the unit that runs on a replica.
 struct ChoiceKey {
@@ -61,7 +74,7 @@ struct ChoiceEnd {
 
 // The answer to Hello: from now on the replica is this generation. What it ran before is dropped.
 struct WelcomeMessage {
-  std::uint64_t epoch = 0;
+  std::uint64_t epoch = 0;     // The same as that of its ToReplica.
   std::uint32_t lease_ms = 0;  // Without a word from the gateway for this long the replica exits.
   std::uint32_t beat_ms = 0;   // Between two of its own beats.
 };
@@ -90,10 +103,15 @@ struct LeaseMessage {
 // Take nothing new, finish what runs, then exit 0.
 struct DrainMessage {};
 
+// Say Hello: the connection is new to the gateway. Of any epoch.
+struct IdentifyMessage {};
+
 struct ToReplica {
   std::uint64_t epoch = 0;
-  std::uint64_t sequence = 0;  // 0: Welcome; then 1, 2, ... within the epoch.
-  std::variant<WelcomeMessage, AssignMessage, CancelMessage, LeaseMessage, DrainMessage> body;
+  std::uint64_t sequence = 0;  // 0: Welcome, Identify; then 1, 2, ... within the epoch.
+  std::variant<WelcomeMessage, AssignMessage, CancelMessage, LeaseMessage, DrainMessage,
+               IdentifyMessage>
+      body;
 };
 
 // ---- Replica to gateway.
@@ -116,19 +134,18 @@ struct HelloMessage {
 };
 
 struct BeatMessage {
-  std::uint64_t sequence = 0;  // Of the last LeaseMessage that came.
-  std::uint64_t steps = 0;     // Done so far.
-  std::uint32_t step_age_ms =
-      0;  // How long the step in flight has been running; 0 between two steps.
+  std::uint64_t sequence = 0;     // Of the last LeaseMessage that came.
+  std::uint64_t steps = 0;        // Done so far.
+  std::uint32_t step_age_ms = 0;  // Of the step in flight; 0 between two steps.
   std::uint32_t running = 0;
   std::uint32_t waiting = 0;
   std::uint32_t blocks_free = 0;
   std::uint32_t blocks_cached = 0;
   std::uint64_t preemptions = 0;
-  std::uint64_t prompt_tokens = 0;      // Computed so far.
-  std::uint64_t cached_tokens = 0;      // Taken from the prefix cache so far.
-  std::uint64_t completion_tokens = 0;  // Sampled so far.
-  std::uint32_t oldest_rank_beat_ms = 0;
+  std::uint64_t prompt_tokens = 0;        // Computed so far.
+  std::uint64_t cached_tokens = 0;        // Taken from the prefix cache so far.
+  std::uint64_t completion_tokens = 0;    // Sampled so far.
+  std::uint32_t oldest_rank_beat_ms = 0;  // Since the quietest rank of another host was heard.
 };
 
 // New tokens of one choice, and its end.
@@ -153,9 +170,16 @@ struct ToGateway {
   std::variant<HelloMessage, BeatMessage, ProgressMessage, DrainedMessage> body;
 };
 
-// The bytes; kCorrupt names the field. What decodes encodes to an equal value.
+// Whether the other side will take it: kInvalidArgument names the field.
+Status validate(const ToReplica& message);
+Status validate(const ToGateway& message);
+
+// The bytes of a valid message, which can still be more than the limit above.
 Bytes encode_wire(const ToReplica& message);
 Bytes encode_wire(const ToGateway& message);
+
+// A valid message, or kCorrupt with the field. What decodes encodes to a message that decodes to
+// an equal value.
 Result<ToReplica> decode_to_replica(ByteView bytes);
 Result<ToGateway> decode_to_gateway(ByteView bytes);
 

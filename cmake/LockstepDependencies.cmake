@@ -14,3 +14,8 @@ pkg_check_modules(HWLOC REQUIRED IMPORTED_TARGET hwloc)
 set(MPI_CXX_SKIP_MPICXX ON)
 find_package(MPI REQUIRED COMPONENTS C)
 target_compile_definitions(MPI::MPI_C INTERFACE OMPI_SKIP_MPICXX MPICH_SKIP_MPICXX)
+
+# The wire messages: the runtime without descriptors is enough for them.
+find_package(Protobuf REQUIRED)
+pkg_check_modules(SODIUM REQUIRED IMPORTED_TARGET libsodium)
+pkg_check_modules(ZMQ REQUIRED IMPORTED_TARGET libzmq)
