@@ -1,0 +1,217 @@
+#include "scheduler/gateway/service.h"
+
+#include <utility>
+
+namespace lockstep {
+
+namespace {
+
+Error not_found(RequestId id) { return {ErrorCode::kNotFound, "no request " + id.text()}; }
+
+}  // namespace
+
+GatewayService::GatewayService(const DispatcherConfig& config, ServicePorts ports, Random& random)
+    : dispatcher_(config),
+      ports_(std::move(ports)),
+      ids_(random),
+      model_id_(config.model_id),
+      numerics_version_(config.numerics_version) {}
+
+void GatewayService::recover(std::function<void(Status)> ready) {
+  ports_.store->load_waiting([this, ready = std::move(ready)](auto result) {
+    ports_.post([this, ready, result = std::move(result)] {
+      if (!result.ok()) return ready(result.error());
+      dispatcher_.recover(ports_.now(), result.value());
+      run_effects();
+      ready({});
+    });
+  });
+}
+
+void GatewayService::submit(JobRecord job, std::function<void(Result<Accepted>)> done) {
+  const Now now = ports_.now();
+  job.id = ids_.next(now.unix_ms);
+  job.created_ms = now.unix_ms;
+  job.model_id = model_id_;
+  job.numerics_version = numerics_version_;
+  const RequestId id = job.id;
+  pending_.emplace(id, Pending{std::make_shared<const JobRecord>(job), std::move(done)});
+  dispatcher_.submit(now, std::move(job));
+  run_effects();
+}
+
+void GatewayService::find(const std::string& tenant, RequestId id, FoundCallback done) {
+  if (const std::shared_ptr<Feed> feed = feed_of(id)) {
+    if (feed->record().tenant != tenant) return done(not_found(id));
+    return done(std::shared_ptr<JobFeed>(feed));
+  }
+  ports_.store->load(tenant, id, [this, done = std::move(done)](Result<StoredJob> job) {
+    ports_.post([this, done, found = std::make_shared<Result<StoredJob>>(std::move(job))] {
+      found_on_disk(std::move(*found), done);
+    });
+  });
+}
+
+void GatewayService::found_on_disk(Result<StoredJob> job, const FoundCallback& done) {
+  if (!job.ok()) return done(std::move(job).error());
+  StoredJob stored = std::move(job).value();
+  const RequestId id = stored.record.id;
+  // Meanwhile it may have begun to run.
+  if (const std::shared_ptr<Feed> feed = feed_of(id)) return done(std::shared_ptr<JobFeed>(feed));
+  const auto feed = std::make_shared<Feed>(
+      std::make_shared<const JobRecord>(std::move(stored.record)), std::move(stored.choices));
+  if (is_terminal(stored.state)) {
+    feed->finish(stored.outcome);
+  } else {
+    feeds_[id] = feed;
+  }
+  done(std::shared_ptr<JobFeed>(feed));
+}
+
+// The feed of a job that is in memory; a new one when nobody reads it now.
+std::shared_ptr<Feed> GatewayService::feed_of(RequestId id) {
+  const auto known = feeds_.find(id);
+  if (known != feeds_.end()) {
+    if (std::shared_ptr<Feed> feed = known->second.lock()) return feed;
+    feeds_.erase(known);
+  }
+  auto view = dispatcher_.find(id);
+  if (!view || view->record == nullptr) return nullptr;
+  auto feed = std::make_shared<Feed>(view->record, std::move(view->choices));
+  feeds_[id] = feed;
+  return feed;
+}
+
+void GatewayService::cancel(const std::string& tenant, RequestId id,
+                            std::function<void(Status)> done) {
+  find(tenant, id, [this, id, done = std::move(done)](auto feed) {
+    if (!feed.ok()) return done(feed.error());
+    dispatcher_.cancel(ports_.now(), id);
+    run_effects();
+    done({});
+  });
+}
+
+void GatewayService::watch(RequestId id, int change) {
+  dispatcher_.watch(ports_.now(), id, change);
+  run_effects();
+}
+
+void GatewayService::replica_message(ReplicaId replica, const ToGateway& message) {
+  dispatcher_.message(ports_.now(), replica, message);
+  run_effects();
+}
+
+void GatewayService::replica_lost(ReplicaId replica, const std::string& reason) {
+  dispatcher_.replica_lost(ports_.now(), replica, reason);
+  run_effects();
+}
+
+void GatewayService::drain(std::int64_t patience_ms) {
+  dispatcher_.drain(ports_.now(), patience_ms);
+  run_effects();
+}
+
+void GatewayService::tick() {
+  dispatcher_.tick(ports_.now());
+  run_effects();
+}
+
+// Effects may cause effects; those come behind.
+void GatewayService::run_effects() {
+  for (auto effects = dispatcher_.take_effects(); !effects.empty();
+       effects = dispatcher_.take_effects()) {
+    for (const Effect& effect : effects) {
+      std::visit([this](const auto& one) { carry_out(one); }, effect);
+    }
+  }
+}
+
+void GatewayService::carry_out(const StoreEffect& effect) {
+  ports_.store->commit(effect.writes, [this, ticket = effect.ticket](const Status& status) {
+    ports_.post([this, ticket, status] {
+      dispatcher_.stored(ports_.now(), ticket, status);
+      run_effects();
+    });
+  });
+}
+
+void GatewayService::carry_out(const LoadEffect& effect) {
+  ports_.store->load({}, effect.id, [this, id = effect.id](Result<StoredJob> job) {
+    ports_.post([this, id, found = std::make_shared<Result<StoredJob>>(std::move(job))] {
+      dispatcher_.loaded(ports_.now(), id, std::move(*found));
+      run_effects();
+    });
+  });
+}
+
+void GatewayService::carry_out(const SendEffect& effect) {
+  ports_.send(effect.replica, effect.message);
+}
+
+void GatewayService::carry_out(const FenceEffect& effect) {
+  ports_.fence(effect.replica, effect.epoch, effect.reason);
+}
+
+void GatewayService::carry_out(const AcceptEffect& effect) {
+  auto node = pending_.extract(effect.id);
+  CHECK(!node.empty(), "accepted what nobody submitted");
+  Pending pending = std::move(node.mapped());
+  if (effect.status.ok()) {
+    const auto feed = std::make_shared<Feed>(pending.record, std::vector<ChoiceRecord>());
+    feeds_[effect.id] = feed;
+    return pending.done(Accepted{.feed = feed});
+  }
+  // The store refuses a key that is taken with kAborted.
+  const bool key_taken =
+      effect.status.error().code == ErrorCode::kAborted && !pending.record->idempotency_key.empty();
+  if (key_taken) return replay(std::move(pending));
+  pending.done(effect.status.error());
+}
+
+// The key was used before: by an equal request, whose answer this is, or by another one.
+void GatewayService::replay(Pending pending) {
+  const std::shared_ptr<const JobRecord> record = pending.record;
+  const auto report = [done = std::move(pending.done)](Result<std::shared_ptr<JobFeed>> feed) {
+    if (!feed.ok()) return done(std::move(feed).error());
+    done(Accepted{.feed = std::move(feed).value(), .replayed = true});
+  };
+  ports_.store->find_key(
+      record->tenant, record->route, record->idempotency_key,
+      [this, record, report](Result<JobStore::KeyHolder> holder) {
+        ports_.post([this, record, report, holder = std::move(holder)] {
+          if (!holder.ok()) return report(holder.error());
+          if (holder.value().body_digest != record->body_digest) {
+            return report(Error{ErrorCode::kInvalidArgument,
+                                "Idempotency-Key: it was used with another body"});
+          }
+          find(record->tenant, holder.value().id, report);
+        });
+      });
+}
+
+void GatewayService::carry_out(const TokensEffect& effect) {
+  const auto known = feeds_.find(effect.key.request);
+  if (known == feeds_.end()) return;
+  if (const auto feed = known->second.lock()) {
+    feed->append(effect.key, effect.first, effect.tokens);
+  } else {
+    feeds_.erase(known);
+  }
+}
+
+void GatewayService::carry_out(const ChoiceEndEffect& effect) {
+  const auto known = feeds_.find(effect.key.request);
+  if (known == feeds_.end()) return;
+  if (const auto feed = known->second.lock()) feed->end_choice(effect.key.choice, effect.end);
+}
+
+void GatewayService::carry_out(const EndEffect& effect) {
+  const auto node = feeds_.extract(effect.id);
+  if (node.empty()) return;
+  if (const auto feed = node.mapped().lock()) feed->finish(effect.outcome);
+}
+
+void GatewayService::carry_out(const StopEffect& effect) { ports_.stop(effect.status); }
+
+}  // namespace lockstep
