@@ -8,7 +8,7 @@ namespace {
 class SystemClock final : public Clock {
  public:
   std::int64_t monotonic_ns() const override { return read_ns(CLOCK_MONOTONIC); }
-  std::int64_t unix_seconds() const override { return read_ns(CLOCK_REALTIME) / 1'000'000'000; }
+  std::int64_t unix_ms() const override { return read_ns(CLOCK_REALTIME) / 1'000'000; }
 
  private:
   static std::int64_t read_ns(clockid_t clock) {

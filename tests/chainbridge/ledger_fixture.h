@@ -20,7 +20,7 @@ namespace lockstep {
 class FixedClock final : public Clock {
  public:
   std::int64_t monotonic_ns() const override { return 0; }
-  std::int64_t unix_seconds() const override { return seconds; }
+  std::int64_t unix_ms() const override { return seconds * 1000; }
   std::int64_t seconds = 1'700'000'000;
 };
 
