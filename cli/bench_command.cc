@@ -1,10 +1,12 @@
 // `lockstep bench`: how fast a model runs here, in the dialect of llama-bench; and what else can be
 // measured.
+#include "base/clock.h"
 #include "cli/bench/batch.h"
 #include "cli/bench/load.h"
 #include "cli/bench/machine.h"
 #include "cli/bench/ops.h"
 #include "cli/bench/perplexity.h"
+#include "cli/bench/serve/serve_bench.h"
 #include "cli/bench/speed.h"
 #include "cli/command.h"
 #include "cli/interrupt.h"
@@ -90,6 +92,25 @@ void add_machine_command(CLI::App& bench_command, CommandContext& context) {
   set_action(command, context, [options, &context] { return run_machine(*options, context.json); });
 }
 
+void add_serve_command(CLI::App& bench_command, CommandContext& context) {
+  const auto options = std::make_shared<ServeBenchOptions>();
+  CLI::App& command = add_command(
+      bench_command, "serve",
+      {.summary = "how fast a server answers many at once; flags and output of vllm bench serve.",
+       .usages = {"lockstep bench serve --port 8000 [--num-prompts 1000] [--max-concurrency 32]",
+                  "lockstep bench serve --base-url https://HOST --backend openai-chat "
+                  "--dataset-name custom --dataset-path PROMPTS.jsonl"},
+       .exit_status =
+           "0 some requests were answered; 64 wrong usage; 65 bad data; 69 no request was "
+           "answered; 74 I/O; 130 interrupted."});
+  add_serve_bench_options(command, *options);
+  add_json_flag(command, context);
+  set_action(command, context, [options, &context]() -> Result<int> {
+    const Interrupt interrupt;
+    return run_serve_bench(*options, context.json, system_clock());
+  });
+}
+
 void add_ops_command(CLI::App& bench_command, CommandContext& context) {
   const auto options = std::make_shared<OpsOptions>();
   CLI::App& command = add_command(
@@ -119,7 +140,8 @@ void add_bench_command(CLI::App& root, CommandContext& context) {
                   "lockstep bench batch --model DIR [--npl 8,32]",
                   "lockstep bench load --model DIR", "lockstep bench machine [--model DIR]",
                   "lockstep bench ops [--filter linear]",
-                  "lockstep bench perplexity --model DIR --text FILE"}});
+                  "lockstep bench perplexity --model DIR --text FILE",
+                  "lockstep bench serve --port 8000 [--max-concurrency 32]"}});
   add_replica_options(command, options->replica, /*with_threads=*/false);
   add_list(command, "-p,--n-prompt", options->prompt_sizes, {0, 1 << 20},
            "Tokens of a prompt, one case each; 0: none. [512]");
@@ -141,6 +163,7 @@ void add_bench_command(CLI::App& root, CommandContext& context) {
   add_machine_command(command, context);
   add_ops_command(command, context);
   add_perplexity_command(command, context);
+  add_serve_command(command, context);
   command.require_subcommand(0, 1);
 }
 

@@ -45,6 +45,7 @@ SUBCOMMANDS = (
     ["bench", "machine"],
     ["bench", "ops"],
     ["bench", "perplexity"],
+    ["bench", "serve"],
     ["doctor"],
 )
 # llama-bench's own names, without those that speak of things Lockstep has not got (ngl, flash_attn,
