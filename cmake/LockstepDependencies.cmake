@@ -10,6 +10,7 @@ find_package(benchmark REQUIRED)
 find_package(HDF5 REQUIRED COMPONENTS C)
 pkg_check_modules(CRYPTOPP REQUIRED IMPORTED_TARGET libcrypto++)
 pkg_check_modules(HWLOC REQUIRED IMPORTED_TARGET hwloc)
+pkg_check_modules(SQLITE3 REQUIRED IMPORTED_TARGET sqlite3)
 
 # The C interface alone; the C++ one is deprecated and does not compile without warnings.
 set(MPI_CXX_SKIP_MPICXX ON)

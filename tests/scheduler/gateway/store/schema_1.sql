@@ -1,0 +1,107 @@
+-- A database as schema version 1 left it. Never change it: migrations start from here.
+CREATE TABLE meta(
+  name TEXT PRIMARY KEY,
+  value ANY NOT NULL
+) STRICT, WITHOUT ROWID;
+INSERT INTO meta VALUES('epoch', 0);
+
+CREATE TABLE jobs(
+  job INTEGER PRIMARY KEY,
+  id BLOB NOT NULL UNIQUE,
+  kind INTEGER NOT NULL,
+  tenant TEXT NOT NULL,
+  priority INTEGER NOT NULL,
+  route TEXT NOT NULL,
+  request_json TEXT NOT NULL,
+  prompt BLOB NOT NULL,
+  sampling BLOB NOT NULL,
+  num_choices INTEGER NOT NULL,
+  num_top_logprobs INTEGER NOT NULL,
+  model_id BLOB NOT NULL,
+  numerics_version INTEGER NOT NULL,
+  created_ms INTEGER NOT NULL,
+  expires_ms INTEGER NOT NULL,
+  keep_without_client INTEGER NOT NULL,
+  idempotency_key TEXT NOT NULL,
+  body_digest BLOB NOT NULL,
+  batch BLOB,
+  custom_id TEXT NOT NULL
+) STRICT;
+CREATE INDEX jobs_of_tenant ON jobs(tenant, id) WHERE kind = 1;
+CREATE INDEX lines_of_batch ON jobs(batch, id) WHERE batch IS NOT NULL;
+
+CREATE TABLE waiting(
+  job INTEGER PRIMARY KEY,
+  id BLOB NOT NULL,
+  tenant TEXT NOT NULL,
+  priority INTEGER NOT NULL,
+  kind INTEGER NOT NULL,
+  num_choices INTEGER NOT NULL,
+  expires_ms INTEGER NOT NULL,
+  keep_without_client INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE outcomes(
+  job INTEGER PRIMARY KEY,
+  state INTEGER NOT NULL,
+  ended_ms INTEGER NOT NULL,
+  error TEXT NOT NULL,
+  remove_ms INTEGER
+) STRICT;
+CREATE INDEX outcomes_by_removal ON outcomes(remove_ms) WHERE remove_ms IS NOT NULL;
+
+CREATE TABLE choices(
+  job INTEGER NOT NULL,
+  choice INTEGER NOT NULL,
+  error_code TEXT,
+  error TEXT NOT NULL,
+  reason INTEGER NOT NULL,
+  num_tokens INTEGER NOT NULL,
+  cached_tokens INTEGER NOT NULL,
+  computed_tokens INTEGER NOT NULL,
+  steps INTEGER NOT NULL,
+  PRIMARY KEY(job, choice)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE tokens(
+  piece INTEGER PRIMARY KEY,
+  job INTEGER NOT NULL,
+  choice INTEGER NOT NULL,
+  first INTEGER NOT NULL,
+  count INTEGER NOT NULL,
+  rows BLOB NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX tokens_of_choice ON tokens(job, choice, first, count);
+
+CREATE TABLE idempotency(
+  tenant TEXT NOT NULL,
+  route TEXT NOT NULL,
+  key TEXT NOT NULL,
+  id BLOB NOT NULL,
+  body_digest BLOB NOT NULL,
+  created_ms INTEGER NOT NULL,
+  PRIMARY KEY(tenant, route, key)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX idempotency_by_age ON idempotency(created_ms);
+
+CREATE TABLE tombstones(
+  id BLOB PRIMARY KEY,
+  tenant TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+INSERT INTO jobs VALUES(1, x'0000000f424000000000000000000001', 0, 'alice', 1, '/v1/completions', '{}',
+  x'01000000020000000300000001000000',
+  x'0100000000000000000000803f000000000000803f0000000000000000000000000000000000010000000000000000000000010000000000000000',
+  1, -1, zeroblob(32), 0, 1000000, 0, 0, '', zeroblob(32), NULL, '');
+INSERT INTO jobs VALUES(2, x'0000000f424000000000000000000002', 0, 'alice', 1, '/v1/completions', '{}',
+  x'01000000020000000300000002000000',
+  x'0100000000000000000000803f000000000000803f0000000000000000000000000000000000010000000000000000000000010000000000000000',
+  1, -1, zeroblob(32), 0, 1000000, 0, 0, '', zeroblob(32), NULL, '');
+INSERT INTO tokens VALUES(1, 1, 0, 0, 2,
+  x'01000000000100000000000000000000000000000000000000000000000000000000000000010000000200000000000000000000000000000000000000000000000000000000000000');
+INSERT INTO choices VALUES(1, 0, NULL, '', 0, 2, 0, 4, 2);
+INSERT INTO outcomes VALUES(1, 1, 1000500, '', 4600500);
+INSERT INTO waiting VALUES(2, x'0000000f424000000000000000000002', 'alice', 1, 0, 1, 0, 0);
+UPDATE meta SET value = 41 WHERE name = 'epoch';
+PRAGMA application_id = 1282110324;
+PRAGMA user_version = 1;
