@@ -1,0 +1,96 @@
+#include "scheduler/state.h"
+
+#include <unistd.h>
+
+#include <utility>
+
+#include "scheduler/gateway/store/backup.h"
+#include "scheduler/gateway/store/schema.h"
+#include "scheduler/gateway/store/state_store.h"
+
+namespace lockstep {
+namespace {
+
+constexpr std::size_t kMaxFaults = 8;  // That are printed of a damaged database.
+
+// The database of a state directory that nobody else uses.
+struct LockedState {
+  StateDirectory directory;
+  Database database;
+};
+
+Result<LockedState> lock_state(const std::string& path) {
+  const std::string database_path = path + "/gateway.sqlite";
+  if (::access(database_path.c_str(), F_OK) != 0) {
+    return Error{ErrorCode::kNotFound, database_path + ": is not there; is --state right?"};
+  }
+  LOCKSTEP_TRY_ASSIGN(StateDirectory directory, StateDirectory::lock(path), "state");
+  LOCKSTEP_TRY_ASSIGN(Database database, Database::open(database_path, {.create = false}), "state");
+  return LockedState{std::move(directory), std::move(database)};
+}
+
+class OpenStateStore final : public OpenStore {
+ public:
+  explicit OpenStateStore(std::unique_ptr<StateStore> store) : store_(std::move(store)) {}
+  JobStore& jobs() override { return store_->jobs(); }
+  StoreFigures figures() const override {
+    const StoreReport report = store_->report();
+    return {report.tasks, report.groups};
+  }
+
+ private:
+  std::unique_ptr<StateStore> store_;
+};
+
+}  // namespace
+
+Status backup_state(const std::string& directory, const std::string& path) {
+  LOCKSTEP_TRY_ASSIGN(LockedState state, lock_state(directory), "backup");
+  LOCKSTEP_TRY_ASSIGN(Backup backup, Backup::begin(state.database, path), "backup");
+  for (;;) {
+    LOCKSTEP_TRY_ASSIGN(const bool more, backup.step(), "backup");
+    if (!more) return {};
+  }
+}
+
+Result<StateSummary> check_state(const std::string& directory) {
+  LOCKSTEP_TRY_ASSIGN(LockedState state, lock_state(directory), "check");
+  LOCKSTEP_TRY_ASSIGN(
+      Statement check,
+      state.database.prepare("PRAGMA integrity_check(" + std::to_string(kMaxFaults) + ")"),
+      "check");
+  std::string faults;
+  for (;;) {
+    LOCKSTEP_TRY_ASSIGN(const bool found, check.step(), "check");
+    if (!found) break;
+    if (check.text(0) != "ok") faults += (faults.empty() ? "" : "; ") + check.text(0);
+  }
+  if (!faults.empty()) {
+    return Error{ErrorCode::kCorrupt, state.database.path() + ": " + faults +
+                                          "; put a file of `lockstep state backup` in its place"};
+  }
+  StateSummary summary;
+  LOCKSTEP_TRY_ASSIGN(summary.schema_version, state.database.query_integer("PRAGMA user_version"),
+                      "check");
+  const std::pair<std::uint64_t*, const char*> counts[] = {
+      {&summary.epoch, "SELECT value FROM meta WHERE name = 'epoch'"},
+      {&summary.jobs, "SELECT count(*) FROM jobs"},
+      {&summary.waiting, "SELECT count(*) FROM waiting"},
+      {&summary.batches, "SELECT count(*) FROM batches"},
+      {&summary.files, "SELECT count(*) FROM files"}};
+  for (const auto& [count, sql] : counts) {
+    LOCKSTEP_TRY_ASSIGN(const std::int64_t value, state.database.query_integer(sql), "check");
+    *count = static_cast<std::uint64_t>(value);
+  }
+  return summary;
+}
+
+Result<std::unique_ptr<OpenStore>> open_store(const std::string& directory) {
+  StateOptions options;
+  options.directory = directory;
+  LOCKSTEP_TRY_ASSIGN(std::unique_ptr<StateStore> store, StateStore::open(std::move(options)),
+                      "store");
+  return std::unique_ptr<OpenStore>(std::make_unique<OpenStateStore>(std::move(store)));
+}
+
+}  // namespace lockstep

@@ -1,0 +1,43 @@
+// A gateway's state directory, for the command line: no gateway needed, none may run.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "base/result.h"
+#include "scheduler/job_store.h"
+
+namespace lockstep {
+
+// Copies the database to the new file `path`, in pieces, while nothing else uses it. kUnavailable
+// names the gateway that runs: it is asked instead.
+Status backup_state(const std::string& directory, const std::string& path);
+
+// Reads every page and checks every row against its table and indices. kCorrupt lists what is
+// wrong.
+struct StateSummary {
+  std::int64_t schema_version = 0;
+  std::uint64_t epoch = 0;
+  std::uint64_t jobs = 0;
+  std::uint64_t waiting = 0;
+  std::uint64_t batches = 0;
+  std::uint64_t files = 0;
+};
+Result<StateSummary> check_state(const std::string& directory);
+
+// What a measurement of durable commits needs of a store.
+struct StoreFigures {
+  std::uint64_t commits = 0;
+  std::uint64_t groups = 0;  // Transactions, each with a sync.
+};
+class OpenStore {
+ public:
+  virtual ~OpenStore() = default;
+  virtual JobStore& jobs() = 0;
+  virtual StoreFigures figures() const = 0;
+};
+// Blocks; made if it is missing. Its destructor finishes what was given.
+Result<std::unique_ptr<OpenStore>> open_store(const std::string& directory);
+
+}  // namespace lockstep
