@@ -35,6 +35,7 @@ Result<Backup> Backup::begin(Database& source, const std::string& path) {
   if (::unlink(partial.c_str()) != 0 && errno != ENOENT) {
     return system_error(errno, partial, "remove");
   }
+  LOCKSTEP_TRY(File::open_write(partial, 0600), "backup");
   LOCKSTEP_TRY_ASSIGN(Database copy, Database::open(partial, {.exclusive = false}), "backup");
   sqlite3_backup* backup = sqlite3_backup_init(copy.handle(), "main", source.handle(), "main");
   if (backup == nullptr) return database_error(copy.handle(), "backup");

@@ -1,5 +1,5 @@
 // The bytes of columns that hold more than one value: prompts, sampling parameters, tokens. Pure;
-// the formats stand in scheduler/README.md.
+// the formats stand in this folder's README.
 #pragma once
 
 #include <cstdint>

@@ -30,6 +30,8 @@ StateStore::StateStore(StateOptions options, StateDirectory directory, Database 
 Result<std::unique_ptr<StateStore>> StateStore::open(StateOptions options) {
   if (!options.on_failure) options.on_failure = end_process;
   LOCKSTEP_TRY_ASSIGN(StateDirectory directory, StateDirectory::lock(options.directory), "state");
+  // Its owner's alone; SQLite gives its log the same mode.
+  LOCKSTEP_TRY(File::open_write(directory.database_path(), 0600), "state");
   LOCKSTEP_TRY_ASSIGN(Database database,
                       Database::open(directory.database_path(), {.vfs = options.vfs}), "state");
   std::unique_ptr<StateStore> store(

@@ -1,6 +1,8 @@
 // SqliteJobStore over a real database.
 #include <gmock/gmock.h>
 
+#include <filesystem>
+
 #include "tests/scheduler/gateway/store/store_support.h"
 
 namespace lockstep {
@@ -367,6 +369,17 @@ TEST_F(StateStoreTest, RefusesASecondGatewayAndNamesTheFirst) {
   ASSERT_FALSE(second.ok());
   EXPECT_EQ(second.error().code, ErrorCode::kUnavailable);
   EXPECT_THAT(second.error().message, HasSubstr("process " + std::to_string(::getpid())));
+}
+
+TEST_F(StateStoreTest, KeepsItsFilesForItsOwnerAlone) {
+  open();
+  ASSERT_TRUE(commit(*store_, {InsertJob{test_job(1)}}).ok());
+  for (const char* name : {"/gateway.sqlite", "/gateway.sqlite-wal", "/lock", "/reserve"}) {
+    const auto status = std::filesystem::status(options().directory + name);
+    EXPECT_EQ(status.permissions(),
+              std::filesystem::perms::owner_read | std::filesystem::perms::owner_write)
+        << name;
+  }
 }
 
 TEST_F(StateStoreTest, RaisesTheEpochWithEveryOpening) {
