@@ -8,6 +8,7 @@
 #include "cli/bench/perplexity.h"
 #include "cli/bench/serve/serve_bench.h"
 #include "cli/bench/speed.h"
+#include "cli/bench/store.h"
 #include "cli/command.h"
 #include "cli/interrupt.h"
 #include "cli/options.h"
@@ -129,6 +130,25 @@ void add_ops_command(CLI::App& bench_command, CommandContext& context) {
   set_action(command, context, [options, &context] { return run_ops(*options, context.json); });
 }
 
+void add_store_command(CLI::App& bench_command, CommandContext& context) {
+  const auto options = std::make_shared<StoreOptions>();
+  CLI::App& command = add_command(
+      bench_command, "store",
+      {.summary = "how many jobs a second become durable on a disk, and how long its syncs take.",
+       .usages = {"lockstep bench store --state DIR [--producers 256] [--jobs 20000] [-r 5]"}});
+  add_text(command, "--state", options->directory,
+           "A folder on the disk; must not be there yet, and is removed at the end.")
+      ->required()
+      ->type_name("DIR")
+      ->group("Required");
+  add_integer(command, "--producers", options->producers, {1, 4096},
+              "Clients, each with one commit at a time.");
+  add_integer(command, "--jobs", options->jobs, {1, 10'000'000}, "Jobs of each run.");
+  add_integer(command, "-r,--repetitions", options->repetitions, {1, 1000}, "Runs.");
+  add_json_flag(command, context);
+  set_action(command, context, [options, &context] { return run_store(*options, context.json); });
+}
+
 }  // namespace
 
 void add_bench_command(CLI::App& root, CommandContext& context) {
@@ -136,12 +156,12 @@ void add_bench_command(CLI::App& root, CommandContext& context) {
   CLI::App& command = add_command(
       root, "bench",
       {.summary = "how fast a model runs here; output like llama-bench's.",
-       .usages = {"lockstep bench --model DIR [-p 512] [-n 128] [-t 1,2] [-r 5] [-o md]",
-                  "lockstep bench batch --model DIR [--npl 8,32]",
-                  "lockstep bench load --model DIR", "lockstep bench machine [--model DIR]",
-                  "lockstep bench ops [--filter linear]",
-                  "lockstep bench perplexity --model DIR --text FILE",
-                  "lockstep bench serve --port 8000 [--max-concurrency 32]"}});
+       .usages = {
+           "lockstep bench --model DIR [-p 512] [-n 128] [-t 1,2] [-r 5] [-o md]",
+           "lockstep bench batch --model DIR [--npl 8,32]", "lockstep bench load --model DIR",
+           "lockstep bench machine [--model DIR]", "lockstep bench ops [--filter linear]",
+           "lockstep bench perplexity --model DIR --text FILE", "lockstep bench store --state DIR",
+           "lockstep bench serve --port 8000 [--max-concurrency 32]"}});
   add_replica_options(command, options->replica, /*with_threads=*/false);
   add_list(command, "-p,--n-prompt", options->prompt_sizes, {0, 1 << 20},
            "Tokens of a prompt, one case each; 0: none. [512]");
@@ -163,6 +183,7 @@ void add_bench_command(CLI::App& root, CommandContext& context) {
   add_machine_command(command, context);
   add_ops_command(command, context);
   add_perplexity_command(command, context);
+  add_store_command(command, context);
   add_serve_command(command, context);
   command.require_subcommand(0, 1);
 }

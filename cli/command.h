@@ -76,5 +76,6 @@ void add_doctor_command(CLI::App& root, CommandContext& context);
 void add_run_command(CLI::App& root, CommandContext& context);
 void add_bench_command(CLI::App& root, CommandContext& context);
 void add_chain_command(CLI::App& root, CommandContext& context);
+void add_state_command(CLI::App& root, CommandContext& context);
 
 }  // namespace lockstep

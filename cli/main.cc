@@ -8,6 +8,7 @@ int main(int argc, char** argv) {
   lockstep::add_inspect_command(*root, context);
   lockstep::add_run_command(*root, context);
   lockstep::add_chain_command(*root, context);
+  lockstep::add_state_command(*root, context);
   lockstep::add_bench_command(*root, context);
   lockstep::add_doctor_command(*root, context);
   return lockstep::run_application(*root, context, argc, argv);

@@ -199,7 +199,7 @@ def test_help_of_run_has_units_ranges_and_defaults():
 def test_no_subcommand_says_what_there_is():
     done = lockstep.run()
     assert done.returncode == lockstep.USAGE
-    for command in ("shard", "inspect", "run", "chain", "bench", "doctor"):
+    for command in ("shard", "inspect", "run", "chain", "state", "bench", "doctor"):
         assert command in done.stdout + done.stderr
 
 
