@@ -53,6 +53,7 @@ struct ReplicaReport {
   std::string device;
   std::uint32_t assigned = 0;
   std::uint32_t credits = 0;
+  std::uint32_t num_blocks = 0;  // Of its KV cache.
   std::int64_t last_beat_ms_ago = 0;
   BeatMessage beat;
   std::uint64_t restarts = 0;
