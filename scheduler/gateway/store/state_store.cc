@@ -90,7 +90,7 @@ Status StateStore::remove_orphans() {
         break;
       }
     }
-    ::unlink((path + "/" + name).c_str());
+    ::unlink(std::string(path).append("/").append(name).c_str());
   }
   ::closedir(folder);
   return status;
@@ -113,7 +113,7 @@ void StateStore::backup_to(std::string path, std::function<void(Status)> done) {
                      return {};
                    },
                    .done =
-                       [begun, done](Status status) {
+                       [begun, done = std::move(done)](Status status) {
                          if (status.ok()) status = *begun;
                          if (!status.ok()) done(std::move(status));
                        }});

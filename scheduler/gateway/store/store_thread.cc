@@ -66,15 +66,11 @@ void StoreThread::submit(StoreTask task) {
     const std::scoped_lock lock(mutex_);
     if (tasks_.size() < (task.is_new_work ? kMaxNewWork : kMaxTasks)) {
       tasks_.push_back(std::move(task));
-    } else {
-      refused =
-          Error{ErrorCode::kExhausted, database_.path() + ": " + std::to_string(tasks_.size()) +
-                                           " commits wait; try again later"};
+      work_.notify_one();
+      return;
     }
-  }
-  if (refused.ok()) {
-    work_.notify_one();
-    return;
+    refused = Error{ErrorCode::kExhausted, database_.path() + ": " + std::to_string(tasks_.size()) +
+                                               " commits wait; try again later"};
   }
   ++num_refused_;
   task.done(std::move(refused));
