@@ -37,7 +37,7 @@ class FairQueue {
     PriorityClass priority = PriorityClass::kNormal;
     TenantId tenant{};
     std::uint64_t arrival = 0;  // Smaller goes first inside class and tenant; equal ones by id.
-    std::int64_t since = 0;     // When it began to wait; ageing counts from here.
+    std::int64_t since = 0;     // Ageing counts from here. Who arrived later must not be older.
   };
 
   // Who is next, and the class that it has risen to: the one to charge.

@@ -5,7 +5,7 @@
 namespace lockstep {
 namespace {
 
-constexpr std::uint32_t kMagic = 0x3150534C;  // "LSP1"
+constexpr std::uint32_t kMagic = 0x3250534C;  // "LSP2"
 
 void append_sequence(Bytes& out, const ScheduledSequence& entry) {
   append_le(out, static_cast<std::uint64_t>(entry.sequence));
@@ -99,8 +99,18 @@ int StepPlan::num_tokens() const {
 }
 
 Bytes encode_plan(const StepPlan& plan) {
+  constexpr std::size_t kEntryBytes = 28;
+  std::size_t bytes = 32 + sizeof(Digest::bytes) + plan.finished.size() * sizeof(SequenceId);
+  for (const auto* entries : {&plan.decodes, &plan.prefills}) {
+    for (const auto& entry : *entries) {
+      bytes +=
+          kEntryBytes + sizeof(std::uint32_t) * (entry.tokens.size() + entry.new_blocks.size());
+    }
+  }
   Bytes out;
+  out.reserve(bytes);
   append_le(out, kMagic);
+  append_le(out, static_cast<std::uint64_t>(plan.generation));
   append_le(out, static_cast<std::uint64_t>(plan.step));
   append_le(out, static_cast<std::uint32_t>(plan.decodes.size()));
   for (const auto& entry : plan.decodes) append_sequence(out, entry);
@@ -126,6 +136,8 @@ Result<StepPlan> decode_plan(ByteView bytes) {
   LOCKSTEP_TRY_ASSIGN(const auto magic, reader.take<std::uint32_t>("magic"), "plan");
   if (magic != kMagic) return Error{ErrorCode::kCorrupt, "plan: wrong magic"};
   StepPlan plan;
+  LOCKSTEP_TRY_ASSIGN(const auto generation, reader.take<std::uint64_t>("generation"), "plan");
+  plan.generation = GenerationId{generation};
   LOCKSTEP_TRY_ASSIGN(const auto step, reader.take<std::uint64_t>("step"), "plan");
   plan.step = StepId{step};
   LOCKSTEP_TRY_ASSIGN(plan.decodes, take_sequences(reader, "decodes"), "plan");

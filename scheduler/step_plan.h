@@ -14,6 +14,8 @@ namespace lockstep {
 enum class SequenceId : std::uint64_t {};
 enum class StepId : std::uint64_t {};
 enum class BlockId : std::int32_t {};
+// Of a replica: raised when it begins anew, so that what is left of the time before can be told.
+enum class GenerationId : std::uint64_t {};
 
 // Tokens of one KV block.
 inline constexpr int kBlockTokens = 16;
@@ -32,10 +34,11 @@ struct ScheduledSequence {
 };
 
 struct StepPlan {
+  GenerationId generation{};
   StepId step{};
   std::vector<ScheduledSequence> decodes;   // Come first in every step.
-  std::vector<ScheduledSequence> prefills;  // In order of arrival.
-  std::vector<SequenceId> finished;         // Ranks forget their block tables before the step.
+  std::vector<ScheduledSequence> prefills;  // In order of class and arrival, then what is admitted.
+  std::vector<SequenceId> finished;         // Or preempted: ranks forget their block tables first.
 
   int num_tokens() const;
   bool empty() const { return decodes.empty() && prefills.empty(); }

@@ -2,8 +2,10 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -11,6 +13,7 @@
 #include "sharding/stop_matcher.h"
 #include "sharding/tokenizer.h"
 #include "worker/completion.h"
+#include "worker/logprobs.h"
 #include "worker/rank.h"
 #include "worker/sampler.h"
 
@@ -20,6 +23,8 @@ namespace lockstep {
 struct SequenceEvent {
   SequenceId sequence{};
   std::optional<std::uint32_t> token;  // Sampled in this step.
+  Digest logits_digest;                // Of the logits that chose it; 0 with TraceKind::kTokens.
+  TokenLogprobs logprobs;              // When the request asked for them; logprobs.h.
   std::string text;                    // That can be shown now.
   bool finished = false;
   Status status;  // Not ok: the sequence ended with this error (finished is true).
@@ -33,12 +38,17 @@ class Leader {
   ~Leader();
 
   // Accepts a request. kInvalidArgument names the field; a prompt that leaves no room for a token
-  // is refused.
+  // is refused. kExhausted: it could never fit into the KV cache, or too many wait. Where the
+  // delivered tokens were all of the answer, the next step() only says how it ended.
   Result<SequenceId> add(Request request);
 
   // One step of everything that runs; no events and nothing done when nothing waits or runs. An
   // error means that the replica is lost.
   Result<std::vector<SequenceEvent>> step();
+
+  // Drops every sequence, also those that have ended and were not taken. Requires: greater than the
+  // last generation.
+  void begin_generation(GenerationId generation);
 
   bool idle() const;
 
@@ -53,16 +63,22 @@ class Leader {
 
  private:
   struct Sequence;
-  struct Outcome;
-  SequenceEvent advance(Sequence& sequence, std::span<const float> logits);
+  std::optional<SequenceEvent> handle(const ScheduledSequence& entry, std::span<const float> logits,
+                                      NonFinite bad);
+  SequenceEvent sample(Sequence& sequence, std::span<const float> logits);
+  void append(Sequence& sequence, std::uint32_t token, const Digest& logits_digest,
+              SequenceEvent& event);
   void finish(Sequence& sequence, FinishReason reason, SequenceEvent& event);
   Status check(const Request& request) const;
+  Status resume(Sequence& sequence, SequenceEvent& event);
+  Status schedule(const Sequence& sequence);
 
   Rank& rank_;
   const Tokenizer* tokenizer_;
   Scheduler scheduler_;
   Sampler sampler_;
   std::map<SequenceId, std::unique_ptr<Sequence>> sequences_;
+  std::vector<SequenceEvent> ended_on_arrival_;  // For the next step().
   std::uint64_t next_id_ = 1;
 };
 

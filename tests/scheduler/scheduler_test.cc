@@ -32,7 +32,7 @@ void complete(Scheduler& scheduler, const StepPlan& plan, bool samples = true) {
       if (samples && entry.num_logits > 0) sampled.push_back({entry.sequence, kAnswer});
     }
   }
-  scheduler.complete_step(sampled);
+  ASSERT_TRUE(scheduler.complete_step({plan.generation, plan.step, sampled}));
 }
 
 StepPlan run_step(Scheduler& scheduler) {
@@ -47,32 +47,55 @@ std::vector<std::uint64_t> ids(const std::vector<ScheduledSequence>& entries) {
   return out;
 }
 
-void must_add(Scheduler& scheduler, std::uint64_t id, Tokens prompt, std::uint32_t max_tokens) {
-  const Status status = scheduler.add(SequenceId{id}, std::move(prompt), max_tokens);
+SequenceRequest request_of(std::uint64_t id, Tokens prompt, std::uint32_t max_tokens) {
+  SequenceRequest request;
+  request.id = SequenceId{id};
+  request.tokens = std::move(prompt);
+  request.max_tokens = max_tokens;
+  return request;
+}
+
+SequenceRequest scored(std::uint64_t id, Tokens prompt, std::uint32_t max_tokens) {
+  SequenceRequest request = request_of(id, std::move(prompt), max_tokens);
+  request.score_prompt = true;
+  return request;
+}
+
+SequenceRequest of_class(SequenceRequest request, PriorityClass priority) {
+  request.priority = priority;
+  return request;
+}
+
+void must_add(Scheduler& scheduler, SequenceRequest request) {
+  const Status status = scheduler.add(std::move(request));
   ASSERT_TRUE(status.ok()) << status.error().message;
+}
+
+void must_add(Scheduler& scheduler, std::uint64_t id, Tokens prompt, std::uint32_t max_tokens) {
+  must_add(scheduler, request_of(id, std::move(prompt), max_tokens));
 }
 
 using Ids = std::vector<std::uint64_t>;
 
 TEST(SchedulerAdd, RefusesAnEmptyPrompt) {
   Scheduler scheduler(config_of(4));
-  EXPECT_EQ(scheduler.add(SequenceId{1}, {}, 8).error().code, ErrorCode::kInvalidArgument);
+  EXPECT_EQ(scheduler.add(request_of(1, {}, 8)).error().code, ErrorCode::kInvalidArgument);
 }
 
 TEST(SchedulerAdd, RefusesAnIdInUse) {
   Scheduler scheduler(config_of(4));
   must_add(scheduler, 1, {1}, 8);
-  EXPECT_EQ(scheduler.add(SequenceId{1}, {1}, 8).error().code, ErrorCode::kInvalidArgument);
+  EXPECT_EQ(scheduler.add(request_of(1, {1}, 8)).error().code, ErrorCode::kInvalidArgument);
   run_step(scheduler);
-  EXPECT_EQ(scheduler.add(SequenceId{1}, {1}, 8).error().code, ErrorCode::kInvalidArgument);
+  EXPECT_EQ(scheduler.add(request_of(1, {1}, 8)).error().code, ErrorCode::kInvalidArgument);
   scheduler.finish(SequenceId{1});
-  EXPECT_TRUE(scheduler.add(SequenceId{1}, {1}, 8).ok());
+  EXPECT_TRUE(scheduler.add(request_of(1, {1}, 8)).ok());
 }
 
 TEST(SchedulerAdd, RefusesAtOnceWhatCouldNeverFit) {
   Scheduler scheduler(config_of(4));
   must_add(scheduler, 1, {1}, 64);
-  const Status status = scheduler.add(SequenceId{2}, {1}, 65);
+  const Status status = scheduler.add(request_of(2, {1}, 65));
   ASSERT_FALSE(status.ok());
   EXPECT_EQ(status.error().code, ErrorCode::kExhausted);
   EXPECT_NE(status.error().message.find("65 tokens, the KV cache holds 64"), std::string::npos);
@@ -81,10 +104,10 @@ TEST(SchedulerAdd, RefusesAtOnceWhatCouldNeverFit) {
 
 TEST(SchedulerAdd, CountsOneTokenBehindThePrompt) {
   Scheduler scheduler(config_of(1));
-  EXPECT_FALSE(scheduler.add(SequenceId{1}, prompt_of(16), 1).ok());
-  EXPECT_TRUE(scheduler.add(SequenceId{1}, prompt_of(15), 1).ok());
+  EXPECT_FALSE(scheduler.add(request_of(1, prompt_of(16), 1)).ok());
+  EXPECT_TRUE(scheduler.add(request_of(1, prompt_of(15), 1)).ok());
   // A prompt that is only scored gets no token.
-  EXPECT_TRUE(scheduler.add(SequenceId{2}, prompt_of(16), 1, true).ok());
+  EXPECT_TRUE(scheduler.add(scored(2, prompt_of(16), 1)).ok());
 }
 
 TEST(SchedulerPlanStep, PlansNothingWhenThereIsNothingToDo) {
@@ -121,7 +144,11 @@ TEST(SchedulerPlanStep, PrefillsInOrderOfArrival) {
   config.max_step_tokens = 10;
   config.chunk_tokens = 6;
   Scheduler scheduler(config);
-  for (const std::uint64_t id : {7, 3, 5}) must_add(scheduler, id, prompt_of(8), 20);
+  for (const std::uint64_t id : {7, 3, 5}) {
+    SequenceRequest request = request_of(id, prompt_of(8), 20);
+    request.arrival = id == 7 ? 1 : id;  // 7, then 3, 5: not by id.
+    must_add(scheduler, request);
+  }
   const StepPlan first = run_step(scheduler);
   EXPECT_EQ(ids(first.prefills), (Ids{7, 3}));
   EXPECT_EQ(first.prefills[0].tokens.size(), 6U);  // The chunk.
@@ -174,17 +201,157 @@ TEST(SchedulerPlanStep, NamesABlockWhenATokenNeedsIt) {
   EXPECT_EQ(third.decodes[0].new_blocks.size(), 1U);
 }
 
-TEST(SchedulerPlanStep, AdmitsWhenTheBlocksOfTheWholeLengthAreThere) {
+TEST(SchedulerPlanStep, AdmitsWhenTheTokensSoFarHaveBlocks) {
   Scheduler scheduler(config_of(4));
-  must_add(scheduler, 1, {1}, 48);
-  must_add(scheduler, 2, {2}, 32);
+  must_add(scheduler, 1, prompt_of(20), 64);  // Never all of its length at once.
+  must_add(scheduler, 2, prompt_of(20, 500), 64);
   must_add(scheduler, 3, {3}, 16);
-  const StepPlan plan = run_step(scheduler);
-  // The third would fit; it does not overtake.
-  EXPECT_EQ(ids(plan.prefills), (Ids{1}));
+  // The second would take the block that the first may need next. The third does not overtake.
+  EXPECT_EQ(ids(run_step(scheduler).prefills), (Ids{1}));
   EXPECT_EQ(scheduler.num_waiting(), 2);
   scheduler.finish(SequenceId{1});
   EXPECT_EQ(ids(run_step(scheduler).prefills), (Ids{2, 3}));
+}
+
+TEST(SchedulerPlanStep, AdmitsWhatFillsTheWholeCache) {
+  Scheduler scheduler(config_of(4));
+  must_add(scheduler, 1, prompt_of(63), 64);
+  EXPECT_EQ(ids(run_step(scheduler).prefills), (Ids{1}));
+}
+
+TEST(SchedulerPlanStep, PutsHigherClassesFirst) {
+  Scheduler scheduler(config_of(16));
+  must_add(scheduler, of_class(request_of(1, {1}, 8), PriorityClass::kBatch));
+  must_add(scheduler, of_class(request_of(2, {1}, 8), PriorityClass::kNormal));
+  must_add(scheduler, of_class(request_of(3, {1}, 8), PriorityClass::kInteractive));
+  EXPECT_EQ(ids(run_step(scheduler).prefills), (Ids{3, 2, 1}));
+  EXPECT_EQ(ids(run_step(scheduler).decodes), (Ids{3, 2, 1}));
+}
+
+TEST(SchedulerPlanStep, AdmitsTheTenantThatGotLeast) {
+  SchedulerConfig config = config_of(16);
+  config.max_step_sequences = 1;
+  Scheduler scheduler(config);
+  for (const std::uint64_t id : {1, 2, 3, 4}) {
+    SequenceRequest request = request_of(id, prompt_of(8), 16);
+    request.tenant = TenantId{id <= 2 ? 1U : 2U};
+    must_add(scheduler, request);
+  }
+  Ids order;
+  for (int i = 0; i < 4; ++i) {
+    order.push_back(ids(run_step(scheduler).prefills)[0]);
+    scheduler.finish(SequenceId{order.back()});
+  }
+  EXPECT_EQ(order, (Ids{1, 3, 2, 4}));
+}
+
+TEST(SchedulerPreempt, TakesTheBlocksOfTheLatestInTheLowestClass) {
+  Scheduler scheduler(config_of(5));
+  must_add(scheduler, of_class(request_of(1, prompt_of(16, 0), 64), PriorityClass::kBatch));
+  must_add(scheduler, of_class(request_of(2, prompt_of(16, 100), 64), PriorityClass::kNormal));
+  must_add(scheduler, of_class(request_of(3, prompt_of(16, 200), 64), PriorityClass::kNormal));
+  EXPECT_EQ(ids(run_step(scheduler).prefills), (Ids{2, 3, 1}));
+  // Each needs a second block; two are left.
+  must_add(scheduler, of_class(request_of(4, {1}, 8), PriorityClass::kInteractive));
+  const StepPlan plan = run_step(scheduler);
+  EXPECT_EQ(ids(plan.decodes), (Ids{2, 3}));
+  EXPECT_EQ(plan.finished, std::vector<SequenceId>{SequenceId{1}});
+  EXPECT_TRUE(plan.prefills.empty());  // Nobody is admitted in a step that preempted.
+  EXPECT_EQ(scheduler.counts().preemptions, 1U);
+  EXPECT_EQ(scheduler.num_waiting(), 2);
+}
+
+TEST(SchedulerPreempt, ComputesAgainWhatIsKnownAndNothingTwice) {
+  SchedulerConfig config = config_of(3);
+  config.reuse_prefixes = false;
+  Scheduler scheduler(config);
+  must_add(scheduler, 1, prompt_of(15), 32);
+  must_add(scheduler, 2, prompt_of(15, 100), 32);
+  for (int i = 0; i < 2; ++i) run_step(scheduler);
+  // Both have 17 tokens; the second gave its block back.
+  const StepPlan plan = run_step(scheduler);
+  EXPECT_EQ(ids(plan.decodes), (Ids{1}));
+  scheduler.finish(SequenceId{1});
+  const StepPlan again = run_step(scheduler);
+  ASSERT_EQ(ids(again.prefills), (Ids{2}));
+  Tokens known = prompt_of(15, 100);
+  known.insert(known.end(), {kAnswer, kAnswer});
+  EXPECT_EQ(again.prefills[0].tokens, known);
+  EXPECT_EQ(again.prefills[0].first_position, 0U);
+  EXPECT_EQ(again.prefills[0].known_blocks, 0U);
+  EXPECT_EQ(again.prefills[0].num_logits, 1U);
+}
+
+TEST(SchedulerPreempt, MakesRoomForAHigherClass) {
+  SchedulerConfig config = config_of(16);
+  config.max_step_sequences = 2;
+  Scheduler scheduler(config);
+  for (const std::uint64_t id : {1, 2}) {
+    must_add(scheduler, of_class(request_of(id, {1}, 8), PriorityClass::kBatch));
+  }
+  run_step(scheduler);
+  must_add(scheduler, of_class(request_of(3, {1}, 8), PriorityClass::kNormal));
+  const StepPlan plan = run_step(scheduler);
+  EXPECT_EQ(ids(plan.decodes), (Ids{1}));
+  EXPECT_TRUE(plan.prefills.empty());
+  EXPECT_EQ(ids(run_step(scheduler).prefills), (Ids{3}));
+  // Its equals wait.
+  must_add(scheduler, of_class(request_of(4, {1}, 8), PriorityClass::kBatch));
+  EXPECT_EQ(ids(run_step(scheduler).decodes), (Ids{3, 1}));
+  EXPECT_EQ(scheduler.counts().preemptions, 1U);
+}
+
+TEST(SchedulerPreempt, DoesNotTakeBackInVain) {
+  Scheduler scheduler(config_of(8));
+  must_add(scheduler, of_class(request_of(1, prompt_of(90), 120), PriorityClass::kInteractive));
+  must_add(scheduler, of_class(request_of(2, {1}, 16), PriorityClass::kBatch));
+  run_step(scheduler);
+  must_add(scheduler, of_class(request_of(3, prompt_of(60, 900), 80), PriorityClass::kNormal));
+  EXPECT_EQ(ids(run_step(scheduler).decodes), (Ids{1, 2}));
+  EXPECT_EQ(scheduler.counts().preemptions, 0U);
+}
+
+TEST(SchedulerPreempt, LeavesAPlanEmptyOnceWhenAllMadeRoom) {
+  SchedulerConfig config = config_of(16);
+  config.max_step_sequences = 1;
+  Scheduler scheduler(config);
+  must_add(scheduler, of_class(request_of(1, {1}, 8), PriorityClass::kBatch));
+  run_step(scheduler);
+  must_add(scheduler, of_class(request_of(2, {1}, 8), PriorityClass::kNormal));
+  EXPECT_TRUE(scheduler.plan_step().empty());
+  EXPECT_EQ(scheduler.num_waiting(), 2);
+  const StepPlan plan = run_step(scheduler);
+  EXPECT_EQ(ids(plan.prefills), (Ids{2}));
+  EXPECT_EQ(plan.finished, std::vector<SequenceId>{SequenceId{1}});
+}
+
+TEST(SchedulerAge, KeepsWhatHasRisenFromMakingRoom) {
+  SchedulerConfig config = config_of(16);
+  config.max_step_sequences = 1;
+  config.age_steps = 2;
+  Scheduler scheduler(config);
+  must_add(scheduler, of_class(request_of(1, {1}, 16), PriorityClass::kInteractive));
+  must_add(scheduler, of_class(request_of(2, {1}, 16), PriorityClass::kBatch));
+  for (int i = 0; i < 4; ++i) run_step(scheduler);
+  must_add(scheduler, of_class(request_of(3, {1}, 16), PriorityClass::kInteractive));
+  scheduler.finish(SequenceId{1});
+  EXPECT_EQ(ids(run_step(scheduler).prefills), (Ids{2}));  // Risen, and there first.
+  EXPECT_EQ(ids(run_step(scheduler).decodes), (Ids{2}));
+}
+
+TEST(SchedulerResume, GoesOnBehindWhatWasDelivered) {
+  Scheduler scheduler(config_of(8));
+  SequenceRequest request = request_of(1, prompt_of(20), 40);
+  request.prompt_tokens = 17;
+  must_add(scheduler, request);
+  StepPlan plan = run_step(scheduler);
+  EXPECT_EQ(plan.prefills[0].tokens, prompt_of(20));
+  EXPECT_EQ(plan.prefills[0].num_logits, 1U);
+  plan = run_step(scheduler);
+  EXPECT_EQ(plan.decodes[0].first_position, 20U);
+  request.id = SequenceId{2};
+  request.prompt_tokens = 21;
+  EXPECT_EQ(scheduler.add(request).error().code, ErrorCode::kInvalidArgument);
 }
 
 TEST(SchedulerPlanStep, AsksForAllLogitsOfAScoredPrompt) {
@@ -192,20 +359,19 @@ TEST(SchedulerPlanStep, AsksForAllLogitsOfAScoredPrompt) {
   config.chunk_tokens = 20;
   Scheduler scheduler(config);
   must_add(scheduler, 1, prompt_of(33), 40);
-  while (scheduler.plan_step().num_tokens() > 0) {
-    scheduler.complete_step({});
-    if (scheduler.pool().match_prefix(prompt_of(32)).blocks == 2) break;
+  while (scheduler.pool().match_prefix({}, prompt_of(32)).blocks < 2) {
+    complete(scheduler, scheduler.plan_step(), false);
   }
   scheduler.finish(SequenceId{1});
-  ASSERT_TRUE(scheduler.add(SequenceId{2}, prompt_of(33), 33, true).ok());
+  ASSERT_TRUE(scheduler.add(scored(2, prompt_of(33), 33)).ok());
   StepPlan plan = scheduler.plan_step();
   ASSERT_EQ(plan.prefills.size(), 1U);
   EXPECT_EQ(plan.prefills[0].first_position, 0U);  // Nothing of it comes from the cache.
   EXPECT_EQ(plan.prefills[0].num_logits, 20U);
-  scheduler.complete_step({});
+  complete(scheduler, plan, false);
   plan = scheduler.plan_step();
   EXPECT_EQ(plan.prefills[0].num_logits, 13U);
-  scheduler.complete_step({});
+  complete(scheduler, plan, false);
   EXPECT_TRUE(scheduler.plan_step().empty());
   EXPECT_EQ(scheduler.num_running(), 1);  // Until it is finished.
 }
@@ -224,7 +390,39 @@ TEST(SchedulerCompleteStepDeathTest, RefusesATokenThatWasNotAskedFor) {
   must_add(scheduler, 1, {1}, 8);
   (void)scheduler.plan_step();
   const std::vector<SampledToken> wrong = {{SequenceId{2}, 1}};
-  EXPECT_DEATH(scheduler.complete_step(wrong), "did not ask for");
+  EXPECT_DEATH(scheduler.complete_step({GenerationId{}, StepId{0}, wrong}), "did not ask for");
+}
+
+TEST(SchedulerCompleteStep, DropsAResultThatIsNotOfTheStepInFlight) {
+  Scheduler scheduler(config_of(4));
+  must_add(scheduler, 1, {1}, 8);
+  const StepPlan plan = scheduler.plan_step();
+  const std::vector<SampledToken> sampled = {{SequenceId{1}, kAnswer}};
+  EXPECT_FALSE(scheduler.complete_step({GenerationId{1}, plan.step, sampled}));
+  EXPECT_FALSE(scheduler.complete_step({plan.generation, StepId{1}, sampled}));
+  EXPECT_TRUE(scheduler.complete_step({plan.generation, plan.step, sampled}));
+  EXPECT_FALSE(scheduler.complete_step({plan.generation, plan.step, sampled}));
+  EXPECT_EQ(run_step(scheduler).decodes[0].first_position, 1U);
+}
+
+TEST(SchedulerBeginGeneration, DropsEverythingAndWhatIsInFlight) {
+  Scheduler scheduler(config_of(8));
+  must_add(scheduler, 1, prompt_of(20), 30);
+  run_step(scheduler);
+  must_add(scheduler, 2, {1}, 8);
+  const StepPlan old = scheduler.plan_step();
+  must_add(scheduler, 3, {1}, 8);
+  scheduler.begin_generation(GenerationId{7});
+  EXPECT_EQ(scheduler.num_waiting() + scheduler.num_running(), 0);
+  EXPECT_EQ(scheduler.pool().num_referenced(), 0);
+  must_add(scheduler, 2, {1}, 8);
+  const StepPlan plan = scheduler.plan_step();
+  EXPECT_EQ(plan.generation, GenerationId{7});
+  EXPECT_EQ(std::set<SequenceId>(plan.finished.begin(), plan.finished.end()),
+            (std::set<SequenceId>{SequenceId{1}, SequenceId{2}}));
+  EXPECT_FALSE(scheduler.complete_step({old.generation, old.step, {}}));
+  complete(scheduler, plan);
+  EXPECT_EQ(ids(run_step(scheduler).decodes), (Ids{2}));
 }
 
 // The prefill of `prompt` behind a finished sequence that computed `before`.
@@ -264,6 +462,18 @@ TEST(SchedulerPrefixReuse, GoesByEqualTokens) {
   EXPECT_EQ(prefill_after(prompt_of(48), other).first_position, 16U);
   other[0] = 999;
   EXPECT_EQ(prefill_after(prompt_of(48), other).first_position, 0U);
+}
+
+TEST(SchedulerPrefixReuse, SharesAmongEqualSaltsAlone) {
+  for (const int salt : {0, 1}) {
+    Scheduler scheduler(config_of(16));
+    must_add(scheduler, 1, prompt_of(40), 50);
+    run_step(scheduler);
+    SequenceRequest request = request_of(2, prompt_of(40), 50);
+    request.salt.bytes[0] = static_cast<std::uint8_t>(salt);
+    must_add(scheduler, request);
+    EXPECT_EQ(run_step(scheduler).prefills[0].first_position, salt == 0 ? 32U : 0U);
+  }
 }
 
 TEST(SchedulerPrefixReuse, CanBeTurnedOff) {
@@ -309,9 +519,10 @@ TEST(SchedulerPrefixReuse, AdmitsASequenceWhosePrefixIsAllThatIsLeft) {
 
 TEST(SchedulerFinish, ForgetsAWaitingSequenceWithoutAWord) {
   Scheduler scheduler(config_of(4));
-  must_add(scheduler, 1, {1}, 64);
+  must_add(scheduler, 1, prompt_of(50), 64);
   must_add(scheduler, 2, {2}, 64);
   run_step(scheduler);
+  ASSERT_EQ(scheduler.num_waiting(), 1);
   scheduler.finish(SequenceId{2});
   EXPECT_EQ(scheduler.num_waiting(), 0);
   EXPECT_TRUE(run_step(scheduler).finished.empty());
@@ -325,7 +536,7 @@ TEST(SchedulerFinish, IgnoresAnUnknownId) {
 
 TEST(SchedulerFinish, FreesTheBlocksAndTellsTheNextPlan) {
   Scheduler scheduler(config_of(4));
-  must_add(scheduler, 1, {1}, 64);
+  must_add(scheduler, 1, prompt_of(50), 64);
   must_add(scheduler, 2, {2}, 64);
   run_step(scheduler);
   scheduler.finish(SequenceId{1});
@@ -354,7 +565,9 @@ TEST(SchedulerFinish, EndsASequenceWhileItsStepRuns) {
   must_add(scheduler, 2, {9}, 30);
   const StepPlan plan = scheduler.plan_step();
   scheduler.finish(SequenceId{1});
+  EXPECT_EQ(scheduler.pool().num_referenced(), 3);  // Ranks may be writing to them.
   complete(scheduler, plan);
+  EXPECT_EQ(scheduler.pool().num_referenced(), 1);
   EXPECT_EQ(scheduler.pool().num_cached(), 0);  // What it computed is not kept.
   const StepPlan next = run_step(scheduler);
   EXPECT_EQ(ids(next.decodes), Ids{2});
@@ -364,8 +577,7 @@ TEST(SchedulerFinish, EndsASequenceWhileItsStepRuns) {
 TEST(SchedulerCompleteStep, LeavesASequenceWithoutATokenWhereItIs) {
   Scheduler scheduler(config_of(4));
   must_add(scheduler, 1, {1}, 8);
-  (void)scheduler.plan_step();
-  scheduler.complete_step({});  // As when its logits were not finite.
+  complete(scheduler, scheduler.plan_step(), false);  // As when its logits were not finite.
   EXPECT_TRUE(scheduler.plan_step().empty());
   scheduler.finish(SequenceId{1});
   EXPECT_EQ(scheduler.pool().num_referenced(), 0);

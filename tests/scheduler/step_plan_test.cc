@@ -13,6 +13,7 @@ constexpr std::ptrdiff_t kDigestBytes = 32;
 // A prefill at position 16 that takes up a third block, a decode, and a finished sequence.
 StepPlan example() {
   StepPlan plan;
+  plan.generation = GenerationId{0x1112131415161718};
   plan.step = StepId{0x0102030405060708};
   ScheduledSequence decode;
   decode.sequence = SequenceId{5};
@@ -34,6 +35,7 @@ StepPlan example() {
 
 StepPlan random_plan(std::mt19937_64& random) {
   StepPlan plan;
+  plan.generation = GenerationId{random()};
   plan.step = StepId{random()};
   const auto entry = [&] {
     ScheduledSequence out;
@@ -92,7 +94,8 @@ TEST(StepPlanEmpty, LooksAtWorkAlone) {
 
 TEST(EncodePlan, GivesTheBytesOfTheTable) {
   const Bytes expected = [] {
-    Bytes out = {'L', 'S', 'P', '1'};
+    Bytes out = {'L', 'S', 'P', '2'};
+    append_le(out, std::uint64_t{0x1112131415161718});
     append_le(out, std::uint64_t{0x0102030405060708});
     append_le(out, std::uint32_t{1});  // Decodes.
     append_le(out, std::uint64_t{5});
@@ -162,22 +165,22 @@ TEST(DecodePlan, RefusesBytesBehindTheEnd) {
 
 TEST(DecodePlan, RefusesAnotherMagic) {
   Bytes payload = payload_of(example());
-  payload[3] = '2';
+  payload[3] = '1';
   EXPECT_EQ(error_of(sealed(payload)), "plan: wrong magic");
 }
 
 TEST(DecodePlan, BoundsEveryCount) {
-  // Offsets of the example's first entry: magic 0, step 4, decodes 12, sequence 16, first
-  // position 24.
+  // Offsets of the example's first entry: magic 0, generation 4, step 12, decodes 20, sequence 24,
+  // first position 32.
   struct Field {
     std::size_t offset;
     const char* name;
     std::uint32_t max;
   };
   for (const Field field :
-       {Field{12, "decodes", kMaxStepSequences}, Field{28, "logits", kMaxStepTokens},
-        Field{32, "known blocks", kMaxSequenceBlocks}, Field{36, "tokens", kMaxStepTokens},
-        Field{40, "blocks", kMaxSequenceBlocks}}) {
+       {Field{20, "decodes", kMaxStepSequences}, Field{36, "logits", kMaxStepTokens},
+        Field{40, "known blocks", kMaxSequenceBlocks}, Field{44, "tokens", kMaxStepTokens},
+        Field{48, "blocks", kMaxSequenceBlocks}}) {
     for (const std::uint32_t value : {field.max + 1, UINT32_MAX}) {
       Bytes payload = payload_of(example());
       put(payload, field.offset, value);
@@ -189,13 +192,13 @@ TEST(DecodePlan, BoundsEveryCount) {
     // The largest count that is allowed, without the bytes for it.
     Bytes payload = payload_of(example());
     put(payload, field.offset, field.max);
-    EXPECT_EQ(error_of(sealed(payload)) == "accepted", field.offset == 32) << field.name;
+    EXPECT_EQ(error_of(sealed(payload)) == "accepted", field.offset == 40) << field.name;
   }
 }
 
 TEST(DecodePlan, RefusesMoreLogitsThanTokens) {
   Bytes payload = payload_of(example());
-  put(payload, 28, 2);
+  put(payload, 36, 2);
   const std::string message = error_of(sealed(payload));
   EXPECT_NE(message.find("more logits than tokens"), std::string::npos) << message;
 }

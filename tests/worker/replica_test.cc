@@ -2,51 +2,12 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <map>
 #include <thread>
 
-#include "sharding/import.h"
-#include "tests/support/gguf_writer.h"
-#include "tests/support/scratch_directory.h"
-#include "worker/leader.h"
-#include "worker/local_replica.h"
+#include "tests/worker/replica_support.h"
 
 namespace lockstep {
 namespace {
-
-constexpr int kParts = 4;
-constexpr std::uint32_t kVocab = 40;
-
-// Four parts that share two key/value heads; the vocabulary has fewer panels than there are parts.
-TinyLlama shape() {
-  TinyLlama out;
-  out.head_size = 32;
-  out.ffn = 128;
-  out.vocab = kVocab;
-  return out;
-}
-
-// Every store of this file in a directory of its own below one that is removed at the end.
-Store imported(const GgufWriter& model, int bits = 16) {
-  static const ScratchDirectory scratch;
-  static int count = 0;
-  const std::string store_path = scratch.file("store" + std::to_string(count++));
-  ImportOptions options;
-  options.activation_bits = bits;
-  options.kv_bits = bits;
-  const auto manifest = import_gguf(scratch.write("in.gguf", model.bytes()), store_path, options);
-  CHECK(manifest.ok(), manifest.ok() ? "" : manifest.error().message.c_str());
-  auto store = Store::open(store_path);
-  CHECK(store.ok(), store.ok() ? "" : store.error().message.c_str());
-  return std::move(store).value();
-}
-
-std::unique_ptr<LocalReplica> start(const Store& store, int ranks, ReplicaConfig config = {}) {
-  if (config.num_blocks == 0) config.num_blocks = 64;
-  auto replica = LocalReplica::start(store, config, ranks);
-  CHECK(replica.ok(), replica.ok() ? "" : replica.error().message.c_str());
-  return std::move(replica).value();
-}
 
 std::string refusal(const Store& store, const ReplicaConfig& config, int ranks, ErrorCode code) {
   const auto replica = LocalReplica::start(store, config, ranks);
@@ -59,67 +20,12 @@ bool contains(const std::string& text, const std::string& part) {
   return text.find(part) != std::string::npos;
 }
 
-Request request_of(std::uint32_t prompt_tokens, std::uint32_t tokens, float temperature = 0) {
-  Request request;
-  for (std::uint32_t i = 0; i < prompt_tokens; ++i) {
-    request.prompt.push_back((i * i * 7 + prompt_tokens) % kVocab);
-  }
-  request.sampling.max_completion_tokens = tokens;
-  request.sampling.temperature = temperature;
-  request.sampling.seed = 17;
-  return request;
-}
-
-struct Answer {
-  Completion completion;
-  Status status;
-};
-
-// Runs until nothing is left.
-std::map<SequenceId, Status> run(Leader& leader) {
-  std::map<SequenceId, Status> failed;
-  while (!leader.idle()) {
-    const auto events = leader.step();
-    CHECK(events.ok(), events.ok() ? "" : events.error().message.c_str());
-    for (const SequenceEvent& event : events.value()) {
-      if (!event.status.ok()) failed[event.sequence] = event.status;
-    }
-  }
-  return failed;
-}
-
-std::vector<Answer> answers(Leader& leader, const std::vector<Request>& requests) {
-  std::vector<SequenceId> ids;
-  for (const Request& request : requests) ids.push_back(leader.add(request).value());
-  auto failed = run(leader);
-  std::vector<Answer> out;
-  for (const SequenceId id : ids) out.push_back({leader.take(id), failed[id]});
-  return out;
-}
-
-std::vector<Answer> answers(LocalReplica& replica, const std::vector<Request>& requests) {
-  Leader leader(replica.leader(), nullptr);
-  return answers(leader, requests);
-}
-
-void expect_equal(const Answer& got, const Answer& wanted, const std::string& what) {
-  ASSERT_TRUE(got.status.ok()) << what << ": " << got.status.error().message;
-  EXPECT_EQ(got.completion.token_ids, wanted.completion.token_ids) << what;
-  EXPECT_EQ(trace_root(got.completion.trace), trace_root(wanted.completion.trace)) << what;
-}
-
-// The store of the plain model; made once.
-const Store& plain_store() {
-  static const Store store = imported(tiny_llama(shape()));
-  return store;
-}
-
 TEST(LocalReplica, GivesOneAnswerForEveryNumberOfRanks) {
   const std::vector<Request> requests = {request_of(21, 8), request_of(40, 6, 0.9F),
                                          request_of(1, 9, 2.0F)};
   for (const int bits : {16, 8}) {
     const Store store = bits == 16 ? plain_store() : imported(tiny_llama(shape()), bits);
-    std::vector<Answer> wanted;  // Each alone, on one rank.
+    std::vector<ReplicaAnswer> wanted;  // Each alone, on one rank.
     for (const Request& request : requests) {
       wanted.push_back(answers(*start(store, 1), {request})[0]);
       EXPECT_EQ(wanted.back().completion.token_ids.size(), request.sampling.max_completion_tokens);
@@ -129,7 +35,7 @@ TEST(LocalReplica, GivesOneAnswerForEveryNumberOfRanks) {
       config.chunk_tokens = 3 + 5 * ranks;
       config.threads = 1 + ranks % 2;
       const auto replica = start(store, ranks, config);
-      const std::vector<Answer> got = answers(*replica, requests);
+      const std::vector<ReplicaAnswer> got = answers(*replica, requests);
       for (std::size_t i = 0; i < requests.size(); ++i) {
         expect_equal(got[i], wanted[i],
                      std::to_string(bits) + " bits, " + std::to_string(ranks) + " ranks, request " +
@@ -245,7 +151,7 @@ TEST(LeaderStep, EndsAtTheContextLimit) {
   const auto replica = start(plain_store(), 1, config);
   Request limited = request_of(20, 100);
   limited.sampling.context_limit = 22;
-  const std::vector<Answer> got = answers(*replica, {request_of(20, 100), limited});
+  const std::vector<ReplicaAnswer> got = answers(*replica, {request_of(20, 100), limited});
   EXPECT_EQ(got[0].completion.token_ids.size(), 4U);
   EXPECT_EQ(got[0].completion.finish_reason, FinishReason::kLength);
   EXPECT_EQ(got[1].completion.token_ids.size(), 2U);
@@ -254,8 +160,8 @@ TEST(LeaderStep, EndsAtTheContextLimit) {
 TEST(LeaderStep, GivesTheSameAnswerFromTheCache) {
   const auto replica = start(plain_store(), 2);
   Leader leader(replica->leader(), nullptr);
-  const Answer first = answers(leader, {request_of(37, 6)})[0];
-  const Answer second = answers(leader, {request_of(37, 6)})[0];
+  const ReplicaAnswer first = answers(leader, {request_of(37, 6)})[0];
+  const ReplicaAnswer second = answers(leader, {request_of(37, 6)})[0];
   EXPECT_EQ(first.completion.cached_tokens, 0U);
   EXPECT_EQ(first.completion.computed_tokens, 37U + 5);
   EXPECT_EQ(second.completion.cached_tokens, 32U);
@@ -267,7 +173,7 @@ TEST(LeaderStep, ScoresAPromptWithTheLogitsOfItsAnswer) {
   ReplicaConfig config;
   config.chunk_tokens = 7;
   const auto replica = start(plain_store(), 2, config);
-  const Answer answer = answers(*replica, {request_of(11, 6)})[0];
+  const ReplicaAnswer answer = answers(*replica, {request_of(11, 6)})[0];
   Request scored = request_of(11, 6);
   const auto& ids = answer.completion.token_ids;
   scored.prompt.insert(scored.prompt.end(), ids.begin(), ids.end() - 1);
@@ -277,7 +183,7 @@ TEST(LeaderStep, ScoresAPromptWithTheLogitsOfItsAnswer) {
     EXPECT_EQ(logits.size(), kVocab);
     digests.push_back(logits_digest(logits));
   };
-  const Answer got = answers(*replica, {scored})[0];
+  const ReplicaAnswer got = answers(*replica, {scored})[0];
   EXPECT_TRUE(got.completion.token_ids.empty());
   ASSERT_EQ(digests.size(), 16U);
   for (std::size_t i = 0; i < 6; ++i) {
@@ -295,31 +201,6 @@ TEST(LeaderStep, ScoresAPromptThatFillsTheCache) {
   scored.score = [&](std::uint32_t, std::span<const float>) { ++count; };
   EXPECT_TRUE(answers(*replica, {scored})[0].status.ok());
   EXPECT_EQ(count, 32U);
-}
-
-// Tokens 2 to 38 are the letters a to z and A to K, the last one is given; 0 and 1 are special, 1
-// ends an answer.
-Tokenizer letters(const std::string& last = "L") {
-  std::string tokens = R"("<s>","</s>")";
-  std::string types = "3,3";
-  for (int i = 0; i < 37; ++i) {
-    tokens += std::string(",\"") + static_cast<char>(i < 26 ? 'a' + i : 'A' + i - 26) + '"';
-    types += ",1";
-  }
-  tokens += ",\"" + last + '"';
-  types += ",1";
-  auto tokenizer = Tokenizer::from_json(
-      R"({"tokenizer.ggml.eos_token_id":1,"tokenizer.ggml.merges":[],"tokenizer.ggml.model":"gpt2",)"
-      R"("tokenizer.ggml.pre":"gpt-2","tokenizer.ggml.token_type":[)" +
-      types + R"(],"tokenizer.ggml.tokens":[)" + tokens + "]}");
-  CHECK(tokenizer.ok(), tokenizer.ok() ? "" : tokenizer.error().message.c_str());
-  return std::move(tokenizer).value();
-}
-
-std::string text_of(const Tokenizer& tokenizer, std::span<const std::uint32_t> ids) {
-  std::string out;
-  for (const std::uint32_t id : ids) out += tokenizer.token_bytes(id);
-  return out;
 }
 
 Request lettered_request() {
@@ -452,18 +333,18 @@ TEST(LeaderStep, EndsASequenceThatOverflowsAndNoOther) {
   for (std::uint32_t& token : bad.prompt) token = token == kBad ? 8 : token;
   Request good = bad;
   bad.prompt[3] = kBad;
-  const Answer wanted = answers(*start(store, 1), {good})[0];
+  const ReplicaAnswer wanted = answers(*start(store, 1), {good})[0];
   ASSERT_TRUE(wanted.status.ok());
   for (const int ranks : {1, 2, 4}) {
     const auto replica = start(store, ranks);
     Leader leader(replica->leader(), nullptr);
-    const std::vector<Answer> got = answers(leader, {good, bad, good});
+    const std::vector<ReplicaAnswer> got = answers(leader, {good, bad, good});
     expect_equal(got[0], wanted, "in front");
     expect_equal(got[2], wanted, "behind");
     // Again: the damaged keys and values are not in the cache, where nobody would see what is wrong
     // with them.
-    const Answer again = answers(leader, {bad})[0];
-    for (const Answer& answer : {got[1], again}) {
+    const ReplicaAnswer again = answers(leader, {bad})[0];
+    for (const ReplicaAnswer& answer : {got[1], again}) {
       ASSERT_FALSE(answer.status.ok()) << ranks << " ranks";
       EXPECT_EQ(answer.status.error().code, ErrorCode::kCorrupt);
       EXPECT_EQ(answer.status.error().message,
