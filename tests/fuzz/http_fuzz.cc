@@ -16,9 +16,9 @@ constexpr int kMaxSteps = 200;  // Of the backend, for one answer.
 
 class Session {
  public:
-  Session() : model_(fake_model_text(/*context_tokens=*/48)), backend_(model_) {
+  Session() : backend_(model()) {
     ApiServiceOptions options;
-    options.model = model_;
+    options.model = model();
     options.backend = &backend_;
     options.files = &batches_;
     options.batches = &batches_;
@@ -54,6 +54,11 @@ class Session {
   }
 
  private:
+  static std::shared_ptr<const ModelText> model() {
+    static const auto shared = fake_model_text(/*context_tokens=*/48);
+    return shared;
+  }
+
   bool begin() {
     head_ = reader_.head();
     head_.id = ids_.next(1'700'000'000'000);
@@ -84,7 +89,6 @@ class Session {
     if (response.stream) std::abort();
   }
 
-  std::shared_ptr<const ModelText> model_;
   FakeBackend backend_;
   FakeBatchBackend batches_;
   std::shared_ptr<HttpService> service_;

@@ -46,7 +46,8 @@ void LatencyHistogram::append_samples(std::string_view name, std::string_view la
   for (std::size_t i = 0; i <= kBounds.size(); ++i) {
     below += counts_[i].load(std::memory_order_relaxed);
     const std::string bound = i < kBounds.size() ? number(kBounds[i]) : "+Inf";
-    out += head + "_bucket{" + inside + ",le=\"" + bound + "\"} " + std::to_string(below) + "\n";
+    out.append(head).append("_bucket{").append(labels).append(",le=\"").append(bound);
+    out.append("\"} ").append(std::to_string(below)).append("\n");
   }
   out += head + "_count{" + inside + "} " + std::to_string(below) + "\n";
   const auto sum = static_cast<double>(sum_ns_.load(std::memory_order_relaxed)) * 1e-9;

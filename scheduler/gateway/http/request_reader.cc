@@ -153,8 +153,6 @@ bool RequestReader::check_fields() {
   const std::string* encoding = head_.find("Transfer-Encoding");
   if (encoding != nullptr && (head_.version < 11 || !equals_ignoring_case(*encoding, "chunked"))) {
     fail(501, "Transfer-Encoding: only chunked is understood, in HTTP/1.1");
-  } else if (encoding != nullptr && head_.find("Content-Length") != nullptr) {
-    fail(400, "Transfer-Encoding and Content-Length together");
   } else if (head_.version >= 11 && head_.find("Host") == nullptr) {
     fail(400, "Host is missing");
   } else if (const auto* content = head_.find("Content-Encoding");
