@@ -72,8 +72,7 @@ FairQueue::Line& FairQueue::line_of(Lane& lane, TenantId tenant) {
   return line;
 }
 
-void FairQueue::insert(PriorityClass c, const Item& item) {
-  Lane& lane = lane_of(c);
+void FairQueue::insert(Lane& lane, const Item& item) {
   Line& line = line_of(lane, item.tenant);
   update(lane, item.tenant, line, [&] {
     if (line.items.empty()) line.counter = std::max(line.counter, level(lane));
@@ -83,8 +82,7 @@ void FairQueue::insert(PriorityClass c, const Item& item) {
   forget_idle(lane);
 }
 
-void FairQueue::erase(PriorityClass c, const Item& item) {
-  Lane& lane = lane_of(c);
+void FairQueue::erase(Lane& lane, const Item& item) {
   Line& line = lane.lines.at(item.tenant);
   update(lane, item.tenant, line, [&] { line.items.erase({item.arrival, item.id}); });
   --lane.num_items;
@@ -101,9 +99,9 @@ void FairQueue::age(std::int64_t now) {
   while (!ageing_.empty() && ageing_.begin()->time <= now) {  // At most twice per item.
     Entry& entry = entries_.at(ageing_.begin()->id);
     ageing_.erase(ageing_.begin());
-    erase(entry.lane, entry.item);
+    erase(lane_of(entry.lane), entry.item);
     entry.lane = above(entry.lane);
-    insert(entry.lane, entry.item);
+    insert(lane_of(entry.lane), entry.item);
     if (const auto next = due(entry)) ageing_.insert(*next);
   }
 }
@@ -112,7 +110,7 @@ void FairQueue::push(const Item& item) {
   CHECK(static_cast<int>(item.priority) < kNumPriorityClasses, "no such class");
   const auto [entry, inserted] = entries_.try_emplace(item.id, Entry{item, item.priority});
   CHECK(inserted, "this item waits already");
-  insert(item.priority, item);
+  insert(lane_of(item.priority), item);
   if (const auto first = due(entry->second)) ageing_.insert(*first);
 }
 
@@ -138,19 +136,19 @@ bool FairQueue::remove(ItemId id) {
   const auto found = entries_.find(id);
   if (found == entries_.end()) return false;
   const Entry& entry = found->second;
-  erase(entry.lane, entry.item);
+  erase(lane_of(entry.lane), entry.item);
   if (const auto rise = due(entry)) ageing_.erase(*rise);
   entries_.erase(found);
   return true;
 }
 
-void FairQueue::charge(PriorityClass c, TenantId tenant, std::uint64_t prompt_tokens,
+void FairQueue::charge(PriorityClass priority, TenantId tenant, std::uint64_t prompt_tokens,
                        std::uint64_t completion_tokens) {
   const std::uint64_t cost =
       prompt_tokens * config_.prompt_cost + completion_tokens * config_.completion_cost;
   const auto weight = weights_.find(tenant);
   const std::uint64_t units = cost * kUnit / (weight == weights_.end() ? 1 : weight->second);
-  Lane& lane = lane_of(c);
+  Lane& lane = lane_of(priority);
   Line& line = line_of(lane, tenant);
   update(lane, tenant, line, [&] { line.counter += units; });
 }

@@ -66,8 +66,8 @@ class FairQueue {
   // Takes an item out, served or not. False: there is none.
   bool remove(ItemId id);
 
-  // Counts tokens that a tenant was served in a class (Next::lane), at any time.
-  void charge(PriorityClass lane, TenantId tenant, std::uint64_t prompt_tokens,
+  // Counts tokens that a tenant was served in a class (as Next::lane says), at any time.
+  void charge(PriorityClass priority, TenantId tenant, std::uint64_t prompt_tokens,
               std::uint64_t completion_tokens);
 
   // A tenant of weight 2 gets twice the tokens of one of weight 1, which all have at first.
@@ -123,8 +123,8 @@ class FairQueue {
   template <typename Change>
   static void update(Lane& lane, TenantId tenant, Line& line, Change change);
   Line& line_of(Lane& lane, TenantId tenant);
-  void insert(PriorityClass lane, const Item& item);
-  void erase(PriorityClass lane, const Item& item);
+  void insert(Lane& lane, const Item& item);
+  static void erase(Lane& lane, const Item& item);
   std::optional<Due> due(const Entry& entry) const;
   void age(std::int64_t now);
 
