@@ -19,8 +19,9 @@ void set_action_of(int signal, void (*handler)(int)) {
 
 }  // namespace
 
-Interrupt::Interrupt() {
+Interrupt::Interrupt(InterruptSignals signals) {
   interrupt_requested.store(false);
+  if (signals == InterruptSignals::kService) set_action_of(SIGUSR1, on_signal);
   set_action_of(SIGINT, on_signal);
   set_action_of(SIGTERM, on_signal);
 }
@@ -28,6 +29,7 @@ Interrupt::Interrupt() {
 Interrupt::~Interrupt() {
   set_action_of(SIGINT, SIG_DFL);
   set_action_of(SIGTERM, SIG_DFL);
+  set_action_of(SIGUSR1, SIG_DFL);
 }
 
 const std::atomic<bool>& Interrupt::requested() { return interrupt_requested; }

@@ -5,8 +5,11 @@
 #include <algorithm>
 
 #include "base/checked.h"
+#include "base/clock.h"
 #include "base/log.h"
+#include "base/process.h"
 #include "cli/options.h"
+#include "worker/rank_processes.h"
 
 namespace lockstep {
 namespace {
@@ -123,8 +126,8 @@ Status ReplicaSession::load(const Status& ready, int num_sequences) {
   const std::uint32_t context = config_.context_tokens != 0
                                     ? config_.context_tokens
                                     : static_cast<std::uint32_t>(model.context_length);
-  config_.num_blocks =
-      num_sequences * static_cast<int>(ceil_div<std::uint32_t>(context, kBlockTokens));
+  const int blocks = static_cast<int>(ceil_div<std::uint32_t>(context, kBlockTokens));
+  config_.num_blocks = num_blocks_ ? *num_blocks_ : num_sequences * blocks;
   unload();
   if (group_ == nullptr) {
     if (!ready.ok()) return ready;
@@ -135,6 +138,17 @@ Status ReplicaSession::load(const Status& ready, int num_sequences) {
   if (!all_ready.ok()) return leads() ? ready : all_ready;
   LOCKSTEP_TRY_ASSIGN(mpi_rank_, Rank::start(store_, config_, *group_), "load");
   return {};
+}
+
+Result<std::vector<RankProcess>> ReplicaSession::processes() {
+  if (group_ != nullptr) return exchange_processes(*group_, this_process());
+  return std::vector<RankProcess>(static_cast<std::size_t>(world_size_), this_process());
+}
+
+Result<std::unique_ptr<RankBeats>> ReplicaSession::start_beats(
+    const std::vector<RankProcess>& processes, const RankBeatsConfig& config) {
+  if (group_ == nullptr) return std::unique_ptr<RankBeats>();
+  return RankBeats::start(*group_, processes, config, system_clock());
 }
 
 Status ReplicaSession::follow() {

@@ -6,10 +6,12 @@
 #include <optional>
 #include <string>
 
+#include "base/wire.h"
 #include "cli/command.h"
 #include "worker/local_replica.h"
 #include "worker/mpi_group.h"
 #include "worker/rank.h"
+#include "worker/rank_beats.h"
 
 namespace lockstep {
 
@@ -51,10 +53,20 @@ class ReplicaSession {
   // true.
   void set_reuse_prefixes(bool reuse) { config_.reuse_prefixes = reuse; }
 
+  // KV blocks at the next load(), whatever the number of its sequences.
+  void set_num_blocks(int num_blocks) { num_blocks_ = num_blocks; }
+
   // Loads the model on all ranks; what was loaded before is given up. `ready`: whether the leader
   // got so far that it is worth it; its error becomes everyone's. `num_sequences`: sequences of the
   // whole context that the KV cache holds at once.
   Status load(const Status& ready, int num_sequences = 1);
+
+  // The processes of all ranks, by rank. Collective; after load().
+  Result<std::vector<RankProcess>> processes();
+
+  // Life signs of ranks on other hosts; null without MPI. Collective.
+  Result<std::unique_ptr<RankBeats>> start_beats(const std::vector<RankProcess>& processes,
+                                                 const RankBeatsConfig& config);
 
   // On ranks other than 0: works until the leader is done.
   Status follow();
@@ -70,6 +82,7 @@ class ReplicaSession {
   ReplicaSession() = default;
 
   ReplicaConfig config_;
+  std::optional<int> num_blocks_;
   int world_size_ = 1;
   Store store_;
   std::unique_ptr<MpiSession> mpi_;

@@ -34,6 +34,7 @@ struct ReplicaCommand {
   int ranks = 1;
   bool by_mpi = true;  // mpirun starts the ranks; else they are threads of one process.
   std::string mpirun = "mpirun";
+  bool as_root = false;  // mpirun refuses to run as root unless it is told to.
 };
 
 // The command line, pure. `folder` takes what MPI would leave behind elsewhere.

@@ -117,6 +117,7 @@ void ReplicaTransport::run() {
     receive_all();
     send_all();
   }
+  send_all();
 }
 
 void ReplicaTransport::receive_all() {

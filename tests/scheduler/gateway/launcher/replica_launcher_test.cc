@@ -143,13 +143,13 @@ TEST(LaunchArguments, NameNoSecret) {
             "mpirun -n 2 --oversubscribe --bind-to none --mca btl self,vader "
             "--mca btl_vader_backing_directory folder --mca osc_sm_backing_store_directory folder "
             "--mca orte_tmpdir_base folder lockstep worker --model store "
-            "--gateway tcp://127.0.0.1:7 --key-file folder/key --max-sequences 8 ");
+            "--gateway tcp://127.0.0.1:7 --key-file folder/key --patience 10 --max-sequences 8 ");
   command.by_mpi = false;
   line.clear();
   for (const std::string& word : launch_arguments(command, "folder")) line += word + " ";
   EXPECT_EQ(line,
             "lockstep worker --model store --gateway tcp://127.0.0.1:7 --key-file folder/key "
-            "--ranks 2 --max-sequences 8 ");
+            "--patience 10 --ranks 2 --max-sequences 8 ");
 }
 
 TEST_F(ReplicaLauncherTest, GivesAReplicaItsKeysAndNoDescriptor) {
