@@ -30,7 +30,8 @@ std::string price_text(Price price) {
 
 Result<Price> json_price(const Json& object, const char* key) {
   LOCKSTEP_TRY_ASSIGN(const std::string text, json_text(object, key), "price");
-  const std::string digits = text.starts_with("0x") ? text.substr(2) : "";
+  std::string digits = text;
+  digits.erase(0, text.starts_with("0x") ? 2 : text.size());
   if (digits.empty() || digits.size() > 32) {
     return corrupt("\"" + std::string(key) + "\": expected 0x and 1 to 32 hexadecimal digits");
   }

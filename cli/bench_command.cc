@@ -93,7 +93,7 @@ void add_machine_command(CLI::App& bench_command, CommandContext& context) {
   set_action(command, context, [options, &context] { return run_machine(*options, context.json); });
 }
 
-void add_serve_command(CLI::App& bench_command, CommandContext& context) {
+void add_bench_serve_command(CLI::App& bench_command, CommandContext& context) {
   const auto options = std::make_shared<ServeBenchOptions>();
   CLI::App& command = add_command(
       bench_command, "serve",
@@ -184,7 +184,7 @@ void add_bench_command(CLI::App& root, CommandContext& context) {
   add_ops_command(command, context);
   add_perplexity_command(command, context);
   add_store_command(command, context);
-  add_serve_command(command, context);
+  add_bench_serve_command(command, context);
   command.require_subcommand(0, 1);
 }
 

@@ -159,7 +159,8 @@ class Dispatcher {
   std::size_t num_queued() const;   // Choices that wait.
   std::size_t num_running() const;  // Choices on replicas.
   bool any_ready() const;
-  std::vector<ReplicaView> replicas() const;
+  // Nothing: it was never heard.
+  std::optional<ReplicaView> replica(ReplicaId id) const;
   // What is known of a job that has not ended; nullptr for an unknown one. Tokens are complete only
   // if `loaded`.
   struct JobView {

@@ -391,18 +391,17 @@ bool Dispatcher::any_ready() const {
       replicas_, [](const auto& entry) { return entry.second->state == ReplicaState::kReady; });
 }
 
-std::vector<Dispatcher::ReplicaView> Dispatcher::replicas() const {
-  std::vector<ReplicaView> views;
-  for (const auto& [id, replica] : replicas_) {
-    views.push_back({.id = id,
-                     .state = replica->state,
-                     .epoch = replica->epoch,
-                     .assigned = static_cast<std::uint32_t>(replica->assigned.size()),
-                     .last_heard_ms = replica->heard_ms,
-                     .hello = replica->hello,
-                     .beat = replica->beat});
-  }
-  return views;
+std::optional<Dispatcher::ReplicaView> Dispatcher::replica(ReplicaId id) const {
+  const auto found = replicas_.find(id);
+  if (found == replicas_.end()) return std::nullopt;
+  const Replica& known = *found->second;
+  return ReplicaView{.id = id,
+                     .state = known.state,
+                     .epoch = known.epoch,
+                     .assigned = static_cast<std::uint32_t>(known.assigned.size()),
+                     .last_heard_ms = known.heard_ms,
+                     .hello = known.hello,
+                     .beat = known.beat};
 }
 
 }  // namespace lockstep
