@@ -33,6 +33,7 @@ void ReplicaPool::begin(const std::vector<ReplicaRecord>& known, std::int64_t no
       log_event(LogLevel::kInfo, "replica_adopted", {{"replica", name_of(replica)}});
     }
   }
+  has_begun_ = true;
   for (auto& [replica, entry] : entries_) {
     if (entry.life == Life::kWaiting) start(replica, now_ms);
   }
@@ -147,7 +148,7 @@ void ReplicaPool::fence(ReplicaId replica, const std::string& reason, std::int64
 }
 
 void ReplicaPool::tick(std::int64_t now_ms) {
-  if (is_stopping_) return;
+  if (!has_begun_ || is_stopping_) return;
   for (auto& [replica, entry] : entries_) {
     if (entry.life == Life::kUp || now_ms < entry.due_ms) continue;
     if (entry.life == Life::kWaiting) {

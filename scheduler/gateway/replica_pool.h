@@ -38,7 +38,8 @@ class ReplicaPool {
 
   ReplicaPool(const GatewayConfig& config, Parts parts);
 
-  // Starts every replica, or adopts it where `known` says that it runs already.
+  // Starts every replica, or adopts it where `known` says that it runs already. Nothing is started
+  // before.
   void begin(const std::vector<ReplicaRecord>& known, std::int64_t now_ms);
   // A replica has said Hello: its processes are watched and remembered from now on.
   void hello(ReplicaId replica, const HelloMessage& message, std::int64_t now_ms);
@@ -75,6 +76,7 @@ class ReplicaPool {
   const GatewayConfig& config_;
   Parts parts_;
   std::map<ReplicaId, Entry> entries_;
+  bool has_begun_ = false;
   bool is_stopping_ = false;
 };
 
