@@ -13,18 +13,6 @@ namespace {
 // Codes of a block of tokens that stay in the second-level cache while all panels pass over them.
 constexpr int kTokenBlockBytes = 192 * 1024;
 
-// How far ahead of the sums the weights are asked for: the processor's own prefetching alone
-// reaches two thirds of a core's bandwidth.
-constexpr int kPrefetchBytes = 2048;
-constexpr int kCacheLine = 64;
-
-template <WeightFormat kFormat>
-inline __attribute__((always_inline)) void prefetch_group(const std::uint8_t* group) {
-  for (std::size_t i = 0; i < p16_group_bytes(kFormat); i += kCacheLine) {
-    _mm_prefetch(reinterpret_cast<const char*>(group + i), _MM_HINT_T0);
-  }
-}
-
 template <int kTokens>
 struct IntegerSums {
   __m256i of[kTokens][kHalves];

@@ -1,9 +1,9 @@
-// The quantized linear for several tokens: the codes of a panel are unpacked once, into the
-// first-level cache, and then meet all tokens of a block. Every lane is a row, as in linear.cc.
-// Weights and activations are 16-bit numbers, pairs of which are multiplied and added by
-// `vpmaddwd`.
+// The quantized linear for several tokens. Weights and activations meet as 16-bit numbers in
+// `vpmaddwd`: eight rows' codes are widened in registers and multiplied with all tokens of a tile
+// before the next ones are read. Every lane is a row, as in linear.cc.
 #include <algorithm>
 #include <cstddef>
+#include <type_traits>
 
 #include "kernels/avx2/avx2.h"
 #include "kernels/avx2/linear_parts.h"
@@ -12,171 +12,106 @@
 namespace lockstep::kernels::avx2 {
 namespace {
 
-constexpr int kChunkGroups = 16;  // Groups unpacked at once: 16 KiB of 16-bit codes.
-constexpr int kPairs = kGroupSize / 2;
-constexpr int kTile = 4;                 // Tokens whose sums are in registers at once.
+constexpr int kMinTile = 4;  // Tokens whose integer sums are in registers at once.
+constexpr int kMaxTile = 10;
 constexpr int kMaxTokens = 64;           // Of a block.
 constexpr int kBlockCodes = 128 * 1024;  // 16-bit codes of a block of tokens: second-level cache.
 
-// A few groups of one panel, unpacked.
-struct PanelChunk {
-  alignas(32) __m256i codes[kChunkGroups][kPairs][kHalves];  // Each [8 rows][2].
-  alignas(32) __m256 d[kChunkGroups][kHalves];
-  alignas(32) __m256 m[kChunkGroups][kHalves];
-};
-
-// Some consecutive tokens.
-struct WideTile : InputTile {
-  const std::int16_t* codes;  // [token][k_padded], in the order of widen_codes().
-};
-
-// The tokens of a block.
-struct TokenBlock {
-  alignas(32) std::int16_t codes[kBlockCodes];    // [token][k_padded]
-  alignas(32) float acc[kMaxTokens][kPanelRows];  // Of an unfinished segment of a panel.
-};
-
-// 16-bit numbers of the even and of the odd bytes, less `offset`.
-inline void widen(__m256i bytes, __m256i offset, __m256i* even, __m256i* odd) {
-  *even = _mm256_sub_epi16(_mm256_and_si256(bytes, _mm256_set1_epi16(255)), offset);
-  *odd = _mm256_sub_epi16(_mm256_srli_epi16(bytes, 8), offset);
-}
-
+// What an integer sum needs besides the products: the sum of the activations, which q4_1 multiplies
+// with the minimums; the other formats start from minus the offset times it.
 template <WeightFormat kFormat>
-void unpack_group(const std::uint8_t* codes, __m256i (*out)[kHalves]) {
-  const __m256i mask = _mm256_set1_epi8(15);
-  const __m256i offset = _mm256_set1_epi16(offset_of(kFormat));
-  constexpr int kBlocks = kFormat == WeightFormat::kQ8_0 ? 8 : 4;
-  for (int j = 0; j < kBlocks; ++j) {
-    for (int half = 0; half < kHalves; ++half) {
-      const __m256i block = load_codes(codes + kCodeBlockBytes * j + 32 * half);
-      __m256i* even = &out[2 * j][half];
-      __m256i* odd = &out[2 * j + 1][half];
-      if constexpr (kFormat == WeightFormat::kQ8_0) {
-        widen(block, offset, even, odd);
-      } else {
-        widen(_mm256_and_si256(block, mask), offset, even, odd);
-        const __m256i high = _mm256_and_si256(_mm256_srli_epi16(block, 4), mask);
-        widen(high, offset, even + kPairs, odd + kPairs);
-      }
-    }
-  }
-}
+using Correction = std::conditional_t<kFormat == WeightFormat::kQ4_1, float, std::int32_t>;
 
+// Some consecutive tokens, group by group, so that one pointer reaches them all.
 template <WeightFormat kFormat>
-void unpack(const std::uint8_t* group, int num_groups, PanelChunk* chunk) {
-  for (int g = 0; g < num_groups; ++g, group += p16_group_bytes(kFormat)) {
-    unpack_group<kFormat>(group + p16_codes_offset(kFormat), chunk->codes[g]);
-    for (int half = 0; half < kHalves; ++half) {
-      chunk->d[g][half] = load_halves(group + 2 * kHalfRows * half);
-      if constexpr (kFormat == WeightFormat::kQ4_1) {
-        chunk->m[g][half] = load_halves(group + 2 * kPanelRows + 2 * kHalfRows * half);
-      }
-    }
-  }
-}
+struct WideTile {
+  const std::int16_t* codes;               // [group][token][32], in the order of widen_codes().
+  const Correction<kFormat>* corrections;  // [group][token]
+  const float* scales;                     // 8-bit activations: [group][token]
+};
 
-// One group's products of 16 rows with kTokens tokens, whose codes are `stride` apart.
+// Products of a vector of codes, pairs of each row, with the pairs of all tokens at `x`.
 template <int kTokens>
-inline __attribute__((always_inline)) void dot_group(const __m256i (&codes)[kPairs][kHalves],
-                                                     const std::int16_t* x, std::ptrdiff_t stride,
-                                                     __m256i (&sums)[kTokens][kHalves]) {
+inline __attribute__((always_inline)) void add_products(__m256i codes, const std::int16_t* x,
+                                                        __m256i (&sums)[kTokens]) {
 #pragma GCC unroll 16
-  for (int i = 0; i < kPairs; ++i) {
-    const __m256i w[kHalves] = {codes[i][0], codes[i][1]};
-#pragma GCC unroll 4
-    for (int t = 0; t < kTokens; ++t) {
-      const __m256i pair = broadcast_word(x + t * stride + 2 * i);
-#pragma GCC unroll 2
-      for (int half = 0; half < kHalves; ++half) {
-        const __m256i product = _mm256_madd_epi16(w[half], pair);
-        sums[t][half] = i == 0 ? product : _mm256_add_epi32(sums[t][half], product);
-        keep_order(sums[t][half]);
-      }
-    }
-  }
-}
-
-// Groups [begin, begin + count) of a segment, which are in a PanelChunk, and what becomes of their
-// sums.
-struct ChunkRange {
-  int begin;
-  int count;
-  int segment;
-  bool opens;   // The sums start at 0, else at what `acc` holds.
-  bool closes;  // The sums are scaled and go to the output, else to `acc`.
-  bool fold;    // The output holds sums to the left of these.
-};
-
-// The sums of one panel and kTokens tokens.
-struct TileSums {
-  float (*acc)[kPanelRows];  // Of an unfinished segment.
-  float* output;             // [kTokens, output_stride]
-  std::ptrdiff_t output_stride;
-};
-
-template <int kBits, int kTokens>
-inline __attribute__((always_inline)) void close_segment(const __m256 (&acc)[kTokens][kHalves],
-                                                         const ChunkRange& range,
-                                                         const WideTile& input,
-                                                         const TileSums& to) {
-#pragma GCC unroll 4
   for (int t = 0; t < kTokens; ++t) {
-#pragma GCC unroll 2
-    for (int half = 0; half < kHalves; ++half) {
-      __m256 p = acc[t][half];
-      if constexpr (kBits == 16) {
-        p = _mm256_mul_ps(p, _mm256_set1_ps(input.scales[t * input.runs + range.segment]));
-      }
-      float* y = to.output + t * to.output_stride + kHalfRows * half;
-      _mm256_storeu_ps(y, range.fold ? _mm256_add_ps(_mm256_loadu_ps(y), p) : p);
+    const __m256i pair = broadcast_word(x + t * kGroupSize);
+    sums[t] = _mm256_add_epi32(sums[t], _mm256_madd_epi16(codes, pair));
+    keep_order(sums[t]);
+  }
+}
+
+// One group's products of 8 rows.
+template <WeightFormat kFormat, int kTokens>
+inline __attribute__((always_inline)) void dot_rows(const std::uint8_t* codes,
+                                                    const std::int16_t* x,
+                                                    __m256i (&sums)[kTokens]) {
+  if constexpr (kFormat == WeightFormat::kQ8_0) {
+    const __m256i mask = _mm256_set1_epi16(255);
+#pragma GCC unroll 16
+    for (int j = 0; j < 8; ++j) {
+      const __m256i block = load_codes(codes + kCodeBlockBytes * j);
+      add_products(_mm256_and_si256(block, mask), x + 4 * j, sums);
+      add_products(_mm256_srli_epi16(block, 8), x + 4 * j + 2, sums);
+    }
+  } else {
+    const __m256i mask = _mm256_set1_epi16(15);
+    const auto nibble = [mask](__m256i words) { return _mm256_and_si256(words, mask); };
+#pragma GCC unroll 4
+    for (int j = 0; j < 4; ++j) {
+      const __m256i block = load_codes(codes + kCodeBlockBytes * j);
+      add_products(nibble(block), x + 4 * j, sums);
+      add_products(nibble(_mm256_srli_epi16(block, 8)), x + 4 * j + 2, sums);
+      add_products(nibble(_mm256_srli_epi16(block, 4)), x + 4 * j + 16, sums);
+      add_products(_mm256_srli_epi16(block, 12), x + 4 * j + 18, sums);
     }
   }
 }
 
+// Adds groups [begin, end) of a panel, the first at `group`, to the sums of 16 rows. Those are
+// in memory: the registers are full of integers.
 template <WeightFormat kFormat, int kBits, int kTokens>
-__attribute__((noinline)) void add_chunk(const PanelChunk& chunk, const ChunkRange& range,
-                                         const WideTile& input, const TileSums& to) {
-  __m256 acc[kTokens][kHalves];
-#pragma GCC unroll 4
-  for (int t = 0; t < kTokens; ++t) {
-#pragma GCC unroll 2
-    for (int half = 0; half < kHalves; ++half) {
-      acc[t][half] =
-          range.opens ? _mm256_setzero_ps() : _mm256_load_ps(to.acc[t] + kHalfRows * half);
-    }
-  }
-  for (int i = 0; i < range.count; ++i) {
-    const std::ptrdiff_t g = range.begin + i;
-    __m256i sums[kTokens][kHalves];
-    dot_group<kTokens>(chunk.codes[i], input.codes + g * kGroupSize, input.k_padded, sums);
-#pragma GCC unroll 4
-    for (int t = 0; t < kTokens; ++t) {
-      __m256 x = _mm256_setzero_ps();
-      if constexpr (kFormat == WeightFormat::kQ4_1) {
-        x = _mm256_cvtepi32_ps(_mm256_set1_epi32(input.sums[t * input.groups + g]));
-      }
-#pragma GCC unroll 2
-      for (int half = 0; half < kHalves; ++half) {
-        __m256 scale = chunk.d[i][half];
-        __m256 minimum = chunk.m[i][half];
-        if constexpr (kBits == 8) {
-          const __m256 s = _mm256_set1_ps(input.scales[t * input.runs + g]);
-          scale = _mm256_mul_ps(scale, s);
-          minimum = _mm256_mul_ps(minimum, s);
-        }
-        acc[t][half] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sums[t][half]), scale, acc[t][half]);
+__attribute__((noinline)) void add_groups(const std::uint8_t* group, int begin, int end,
+                                          const WideTile<kFormat>& input,
+                                          float (*acc)[kPanelRows]) {
+  const std::int16_t* x = input.codes + std::ptrdiff_t{begin} * kTokens * kGroupSize;
+  const Correction<kFormat>* correction = input.corrections + std::ptrdiff_t{begin} * kTokens;
+  const float* scales = kBits == 8 ? input.scales + std::ptrdiff_t{begin} * kTokens : nullptr;
+  for (int g = begin; g < end; ++g) {
+    prefetch_group<kFormat>(group + kPrefetchBytes);
+    for (int row = 0; row < kPanelRows; row += kHalfRows) {
+      __m256i sums[kTokens];
+#pragma GCC unroll 16
+      for (int t = 0; t < kTokens; ++t) {
         if constexpr (kFormat == WeightFormat::kQ4_1) {
-          acc[t][half] = _mm256_fmadd_ps(x, minimum, acc[t][half]);
+          sums[t] = _mm256_setzero_si256();
+        } else {
+          sums[t] = _mm256_set1_epi32(correction[t]);
         }
       }
+      dot_rows<kFormat, kTokens>(group + p16_codes_offset(kFormat) + 4 * row, x, sums);
+      const __m256 d = load_halves(group + 2 * row);
+      [[maybe_unused]] __m256 m;
+      if constexpr (kFormat == WeightFormat::kQ4_1) {
+        m = load_halves(group + 2 * kPanelRows + 2 * row);
+      }
+#pragma GCC unroll 16
+      for (int t = 0; t < kTokens; ++t) {
+        float* sum = acc[t] + row;
+        __m256 scale = d;
+        if constexpr (kBits == 8) scale = _mm256_mul_ps(d, _mm256_set1_ps(scales[t]));
+        __m256 p = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sums[t]), scale, _mm256_load_ps(sum));
+        if constexpr (kFormat == WeightFormat::kQ4_1) {
+          p = _mm256_fmadd_ps(_mm256_set1_ps(correction[t]), m, p);
+        }
+        _mm256_store_ps(sum, p);
+      }
     }
-  }
-  if (range.closes) return close_segment<kBits, kTokens>(acc, range, input, to);
-#pragma GCC unroll 4
-  for (int t = 0; t < kTokens; ++t) {
-    _mm256_store_ps(to.acc[t], acc[t][0]);
-    _mm256_store_ps(to.acc[t] + kHalfRows, acc[t][1]);
+    group += p16_group_bytes(kFormat);
+    x += kTokens * kGroupSize;
+    correction += kTokens;
+    if constexpr (kBits == 8) scales += kTokens;
   }
 }
 
@@ -186,65 +121,112 @@ class BlockLinear {
   explicit BlockLinear(const LinearArgs& args) : args_(args) {}
 
   void run() {
-    const int block = block_tokens();
-    for (int first = 0; first < args_.input.num_tokens; first += block) {
-      first_ = first;
-      count_ = std::min(block, args_.input.num_tokens - first);
+    const int tokens = args_.input.num_tokens;
+    const int most = std::min(kMaxTokens, kBlockCodes / args_.input.k_padded);
+    const int blocks = (tokens + most - 1) / most;
+    for (int b = 0; b < blocks; ++b) {
+      first_ = share_begin(tokens, b, blocks);
+      count_ = share_begin(tokens, b + 1, blocks) - first_;
       widen_block();
       for (int panel = args_.panel_begin; panel < args_.panel_end; ++panel) run_panel(panel);
     }
   }
 
  private:
-  int block_tokens() const { return std::min(kMaxTokens, kBlockCodes / args_.input.k_padded); }
+  static int share_begin(int count, int index, int shares) { return count * index / shares; }
+
+  // Calls function(first token in the block, tokens) for tiles of nearly equal size.
+  template <typename Function>
+  void for_each_tile(Function&& function) const {
+    const int tiles = (count_ + kMaxTile - 1) / kMaxTile;
+    for (int i = 0; i < tiles; ++i) {
+      const int begin = share_begin(count_, i, tiles);
+      function(begin, share_begin(count_, i + 1, tiles) - begin);
+    }
+  }
 
   void widen_block() {
-    const InputTile input = tile_of(args_.input, first_);
-    for (int t = 0; t < count_; ++t) {
-      for (std::ptrdiff_t k = t * input.k_padded; k < (t + 1) * input.k_padded; k += kGroupSize) {
-        widen_codes<kBits>(kBits == 16 ? input.hi + k : nullptr, input.lo + k, tokens_.codes + k);
+    for_each_tile([this](int begin, int tokens) {
+      for (int t = 0; t < tokens; ++t) widen_token(begin, tokens, t);
+    });
+  }
+
+  void widen_token(int begin, int tokens, int t) {
+    const InputTile input = tile_of(args_.input, first_ + begin + t);
+    const std::ptrdiff_t first = begin * input.groups + t;
+    for (std::ptrdiff_t g = 0; g < input.groups; ++g) {
+      const std::ptrdiff_t k = g * kGroupSize;
+      const std::ptrdiff_t to = first + g * tokens;
+      widen_codes<kBits>(kBits == 16 ? input.hi + k : nullptr, input.lo + k,
+                         codes_ + to * kGroupSize);
+      if constexpr (kFormat == WeightFormat::kQ4_1) {
+        corrections_[to] = static_cast<float>(input.sums[g]);
+      } else {
+        corrections_[to] = -offset_of(kFormat) * input.sums[g];
       }
+      if constexpr (kBits == 8) scales_[to] = input.scales[g];
     }
   }
 
   void run_panel(int panel) {
+    for_each_tile([this, panel](int begin, int tokens) {
+      switch (tokens) {
+        case 4:
+          return run_tile<4>(panel, begin);
+        case 5:
+          return run_tile<5>(panel, begin);
+        case 6:
+          return run_tile<6>(panel, begin);
+        case 7:
+          return run_tile<7>(panel, begin);
+        case 8:
+          return run_tile<8>(panel, begin);
+        case 9:
+          return run_tile<9>(panel, begin);
+        default:
+          return run_tile<10>(panel, begin);
+      }
+    });
+  }
+
+  template <int kTokens>
+  void run_tile(int panel, int token) {
+    const Activations& from = args_.input;
+    const std::ptrdiff_t first = std::ptrdiff_t{token} * from.groups();
+    const WideTile<kFormat> input{codes_ + first * kGroupSize, corrections_ + first,
+                                  scales_ + (kBits == 8 ? first : 0)};
     const std::uint8_t* group = args_.weight.panel(panel);
-    const int num_groups = args_.weight.groups();
-    const int segment = args_.input.segment_groups;
-    for (int s = 0, begin = 0; begin < num_groups; ++s, begin += segment) {
-      const int end = std::min(num_groups, begin + segment);
-      for (int g = begin; g < end; g += kChunkGroups) {
-        const int count = std::min(kChunkGroups, end - g);
-        unpack<kFormat>(group, count, &chunk_);
-        group += static_cast<std::ptrdiff_t>(count) *
-                 static_cast<std::ptrdiff_t>(p16_group_bytes(kFormat));
-        add_tiles(panel, {g, count, s, g == begin, g + count == end, s > 0 || args_.accumulate});
+    float* output = args_.output + std::ptrdiff_t{first_ + token} * args_.output_stride +
+                    std::ptrdiff_t{panel} * kPanelRows;
+    const float* scales =
+        from.scales + (kBits == 16 ? std::ptrdiff_t{first_ + token} * from.num_segments() : 0);
+    for (int s = 0, begin = 0; begin < from.groups(); ++s, begin += from.segment_groups) {
+      const int end = std::min(from.groups(), begin + from.segment_groups);
+      alignas(32) float acc[kTokens][kPanelRows] = {};
+      add_groups<kFormat, kBits, kTokens>(group, begin, end, input, acc);
+      group += static_cast<std::size_t>(end - begin) * p16_group_bytes(kFormat);
+      for (int t = 0; t < kTokens; ++t) {
+        const float scale = kBits == 16 ? scales[t * from.num_segments() + s] : 1.0F;
+        close_segment(acc[t], scale, s > 0 || args_.accumulate, output + t * args_.output_stride);
       }
     }
   }
 
-  void add_tiles(int panel, const ChunkRange& range) {
-    int t = 0;
-    for (; t + kTile <= count_; t += kTile) add_tile<kTile>(t, panel, range);
-    if (count_ - t == 3) add_tile<3>(t, panel, range);
-    if (count_ - t == 2) add_tile<2>(t, panel, range);
-    if (count_ - t == 1) add_tile<1>(t, panel, range);
-  }
-
-  template <int kTokens>
-  void add_tile(int token, int panel, const ChunkRange& range) {
-    const WideTile input{tile_of(args_.input, first_ + token),
-                         tokens_.codes + static_cast<std::ptrdiff_t>(token) * args_.input.k_padded};
-    const std::ptrdiff_t stride = args_.output_stride;
-    float* output = args_.output + (first_ + token) * stride + std::ptrdiff_t{panel} * kPanelRows;
-    add_chunk<kFormat, kBits, kTokens>(chunk_, range, input, {tokens_.acc + token, output, stride});
+  static void close_segment(const float* acc, float scale, bool fold, float* output) {
+    for (int row = 0; row < kPanelRows; row += kHalfRows) {
+      __m256 p = _mm256_load_ps(acc + row);
+      if constexpr (kBits == 16) p = _mm256_mul_ps(p, _mm256_set1_ps(scale));
+      if (fold) p = _mm256_add_ps(_mm256_loadu_ps(output + row), p);
+      _mm256_storeu_ps(output + row, p);
+    }
   }
 
   const LinearArgs& args_;
   int first_ = 0;  // Of the block of tokens at work.
   int count_ = 0;
-  TokenBlock tokens_;
-  PanelChunk chunk_;
+  alignas(32) std::int16_t codes_[kBlockCodes];  // Tile by tile; in each [group][token][32].
+  Correction<kFormat> corrections_[kBlockCodes / kGroupSize];
+  float scales_[kBits == 8 ? kBlockCodes / kGroupSize : 1];
 };
 
 template <WeightFormat kFormat>
@@ -263,7 +245,8 @@ bool run(const LinearArgs& args) {
 }  // namespace
 
 bool linear_block(const LinearArgs& args) {
-  if (args.input.num_tokens < kTile || args.input.k_padded > kBlockCodes / kTile) return false;
+  if (args.input.num_tokens < kMinTile || args.input.k_padded > kBlockCodes / kMaxTile)
+    return false;
   switch (args.weight.format) {
     case WeightFormat::kQ4_0:
       return run<WeightFormat::kQ4_0>(args);

@@ -25,6 +25,18 @@ static inline __m256 load_halves(const std::uint8_t* halves) {
   return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(halves)));
 }
 
+// How far ahead of the sums the weights are asked for: the processor's own prefetching alone
+// reaches two thirds of a core's bandwidth.
+constexpr int kPrefetchBytes = 2048;
+constexpr int kCacheLine = 64;
+
+template <WeightFormat kFormat>
+static inline __attribute__((always_inline)) void prefetch_group(const std::uint8_t* group) {
+  for (std::size_t i = 0; i < p16_group_bytes(kFormat); i += kCacheLine) {
+    _mm_prefetch(reinterpret_cast<const char*>(group + i), _MM_HINT_T0);
+  }
+}
+
 // The 32 codes of a group as 16-bit numbers, with the middle two of every four exchanged: the words
 // that meet the even and the odd bytes of the weights lie side by side.
 template <int kBits>

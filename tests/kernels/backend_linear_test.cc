@@ -1,6 +1,8 @@
 // Every device's linear equals the reference on random shapes that break its tilings.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <set>
 #include <string>
 
 #include "tests/kernels/emulated_linear_support.h"
@@ -24,6 +26,8 @@ std::vector<Candidate> candidates() {
   }
   return all;
 }
+
+constexpr int kCases = 40;  // Of each format and width; many more in the long run.
 
 struct LinearCase {
   WeightFormat format;
@@ -49,13 +53,31 @@ LinearCase random_case(SplitMix& random, WeightFormat format, int bits) {
                0,
                0};
   // Work is rows * k * tokens: only one or two of them are large in a case.
-  if (random.below(4) != 0) c.tokens = random.between(1, 9);
+  if (random.below(4) != 0) c.tokens = random.between(1, 11);
   if (random.below(4) != 0) c.rows = random.between(1, 70);
   if (random.below(4) != 0) c.k = random.between(32, 600);
   const int panels = (c.rows + 15) / 16;
   c.panel_begin = random.below(2) == 0 ? 0 : random.below(panels);
   c.panel_end = random.below(2) == 0 ? panels : random.between(c.panel_begin, panels);
   return c;
+}
+
+// The cases are the same for every format and width: one per seed.
+TEST(LinearCases, ReachTheirLimits) {
+  std::set<int> tokens;
+  int rows = 0;
+  int k = 0;
+  for (int seed = 0; seed < num_cases(kCases); ++seed) {
+    SplitMix random(static_cast<std::uint64_t>(seed));
+    const LinearCase c = random_case(random, WeightFormat::kQ4_0, 16);
+    tokens.insert(c.tokens);
+    rows = std::max(rows, c.rows);
+    k = std::max(k, c.k);
+  }
+  for (int few = 1; few <= 10; ++few) EXPECT_TRUE(tokens.contains(few)) << few << " tokens";
+  EXPECT_GE(*tokens.rbegin(), 38);  // Of 40.
+  EXPECT_GE(rows, 280);             // Of 300.
+  EXPECT_GE(k, 3800);               // Of 4,096.
 }
 
 std::vector<float> run(void (*linear)(const LinearArgs&), const LinearCase& c,
@@ -100,7 +122,7 @@ class BackendLinear : public testing::TestWithParam<LinearParam> {
   }
 };
 
-TEST_P(BackendLinear, EqualsReference) { expect_equal_on_random_shapes(num_cases(40)); }
+TEST_P(BackendLinear, EqualsReference) { expect_equal_on_random_shapes(num_cases(kCases)); }
 
 // Sets every code of the matrix and of the activations.
 void fill_codes(const MatrixView& weight, int code, const Activations& input, int hi, int lo) {

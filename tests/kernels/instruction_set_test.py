@@ -13,6 +13,15 @@ OWN_FLAGS = re.compile(r"kernels::(reference|avx2|avx512vnni)::|kernels::(\(anon
                        r"")
 
 
+class Instruction(str):
+    """One line of a listing, and its address."""
+
+    def __new__(cls, address, text):
+        made = super().__new__(cls, text)
+        made.address = address
+        return made
+
+
 @pytest.fixture(scope="module")
 def functions():
     """Name of each function of the kernels' test -> its instructions."""
@@ -25,7 +34,8 @@ def functions():
         if line.endswith(">:"):
             name = line[line.index("<") + 1:-2]
         elif "\t" in line:
-            found[name].append(line.split("\t")[1])
+            address, text = line.split("\t")[:2]
+            found[name].append(Instruction(int(address.strip(" :"), 16), text))
     return found
 
 
@@ -35,6 +45,20 @@ def of(functions, namespace):
 
 def uses(code, word):
     return sum(word in instruction for instruction in code)
+
+
+def loops(code):
+    """The instructions from the first target of a jump backwards to the last such jump."""
+    jumps = [(i.address, int(i.split()[1], 16)) for i in code if re.match(r"j\w+ +[0-9a-f]+\b", i)]
+    back = [(address, target) for address, target in jumps if code[0].address <= target <= address]
+    begin, end = min(target for _, target in back), max(address for address, _ in back)
+    return [i for i in code if begin <= i.address <= end]
+
+
+def on_stack(whole, part):
+    """What in `part` touches the stack of the function `whole`."""
+    frame = r"\[r[sb]p" if any(re.fullmatch(r"mov +rbp,rsp", i) for i in whole) else r"\[rsp"
+    return [i for i in part if re.search(frame, i) or re.match(r"(push|pop|call)\b", i)]
 
 
 def test_avx512vnni_multiplies_with_integer_dot_products(functions):
@@ -62,6 +86,15 @@ def test_avx2_decodes_with_its_sums_in_registers(functions):
     assert tiles
     for name, code in tiles.items():
         assert not [i for i in code if "ymm" in i and "[rsp" in i], name
+
+
+def test_avx2_multiplies_several_tokens_without_the_stack(functions):
+    tiles = {name: code for name, code in of(functions, "avx2").items() if "::add_groups<" in name}
+    assert len(tiles) == 28  # Three formats with 16 bits and one with 8, four to ten tokens.
+    for name, code in tiles.items():
+        inner = loops(code)
+        assert uses(inner, "vpmaddwd") == uses(code, "vpmaddwd") >= 64, name
+        assert not on_stack(code, inner), name
 
 
 def test_avx2_attention_keeps_its_sums_in_registers(functions):
