@@ -81,7 +81,8 @@ void add_machine_command(CLI::App& bench_command, CommandContext& context) {
   CLI::App& command =
       add_command(bench_command, "machine",
                   {.summary = "what this machine can do at best: read memory, multiply bytes.",
-                   .usages = {"lockstep bench machine [--model DIR | --bytes BYTES] [-t 1,2]"}});
+                   .usages = {"lockstep bench machine [--model DIR | --bytes BYTES] [-t 1,2]",
+                              "lockstep bench machine --look"}});
   add_text(command, "--model", options->model, "A store: as many bytes as a step reads of it.")
       ->type_name("DIR");
   add_byte_size(command, "--bytes", options->bytes, {1, std::uint64_t{1} << 40},
@@ -89,6 +90,8 @@ void add_machine_command(CLI::App& bench_command, CommandContext& context) {
   add_list(command, "-t,--threads", options->threads, {1, 1024},
            "Threads, each on a processor of its own. [1 and all]");
   add_integer(command, "--passes", options->passes, {1, 1000}, "The best of so many counts.");
+  command.add_flag("--look", options->look,
+                   "Instead, what every processor does at this moment, in some 50 ms.");
   add_json_flag(command, context);
   set_action(command, context, [options, &context] { return run_machine(*options, context.json); });
 }

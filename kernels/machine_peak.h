@@ -23,6 +23,11 @@ struct MachinePeak {
 
 inline constexpr std::size_t kReadBlockBytes = 512;
 
+// Adds 1 to one of four independent sums in general registers, kAdditions times a round. Unlike
+// `dot` it feels another thread of the same core in whatever that one does.
+std::uint64_t add_integers(std::int64_t rounds);
+inline constexpr int kAdditions = 16;
+
 // With the widest vectors that this processor has; null where it has not even AVX2.
 const MachinePeak* machine_peak();
 

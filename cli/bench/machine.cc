@@ -1,5 +1,7 @@
 #include "cli/bench/machine.h"
 
+#include "cli/bench/machine_look.h"
+
 #include <sys/mman.h>
 
 #include <algorithm>
@@ -151,6 +153,7 @@ Result<int> run_machine(const MachineOptions& options, bool json) {
   if (peak == nullptr) {
     return Error{ErrorCode::kUnavailable, "bench machine: this processor lacks AVX2"};
   }
+  if (options.look) return run_look(*peak, json);
   LOCKSTEP_TRY_ASSIGN(const std::uint64_t bytes, buffer_bytes(options), "bench machine");
   const Buffer buffer(bytes);
   if (buffer.data() == nullptr) {

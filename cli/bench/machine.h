@@ -1,4 +1,5 @@
-// What this machine can do at best: reading memory, and multiplying bytes.
+// What this machine can do at best: reading memory, and multiplying bytes; and, at a look, what it
+// can do at this moment.
 #pragma once
 
 #include <cstdint>
@@ -14,6 +15,7 @@ struct MachineOptions {
   std::uint64_t bytes = 0;   // 0: the model's, or 256 MiB.
   std::vector<int> threads;  // Empty: 1 and all processors.
   int passes = 10;
+  bool look = false;  // Only ask, in some 50 ms, whether the processors are free.
 };
 
 // Measures and prints; gives the exit status.

@@ -18,6 +18,7 @@ from cases import CASES, Lab
 from cases import synthetic as synthetic_rows
 from peer import Peer
 from programs import ROOT, Lockstep, MeasuredPeer, distinct_cores, run
+from quiet import QuietMoments
 from rows import orientation
 
 MODELS = ROOT / "build/models"
@@ -32,6 +33,8 @@ def arguments():
     parser.add_argument("--cases", default="", help=f"some of {','.join(CASES)}; all by default")
     parser.add_argument("--synthetic", action="store_true", help="measure the 1B-shaped models, too")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--patience", type=int, default=30, metavar="MINUTES",
+                        help="waiting for quiet moments and repeating disturbed samples take so long at most")
     parser.add_argument("--out", type=Path, help="bench/results; for some of the cases build/bench/results")
     parser.add_argument("--no-readme", action="store_true", help="leave the README as it is")
     chosen = parser.parse_args()
@@ -118,13 +121,16 @@ def main():
     commit = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True)
     results = {"date": now.strftime("%Y-%m-%dT%H:%M:%SZ"), "commit": commit.stdout.strip(), "rounds": chosen.rounds,
                "machine": machine, "orientation": (orientation(machine) or {}).get("machine"), "rows": []}
-    lab = Lab(ours, measured, machine, stores_of(chosen.binary), GGUF, chosen.rounds)
+    stores = stores_of(chosen.binary)
+    quiet = QuietMoments(ours.look, 60 * chosen.patience)
+    lab = Lab(ours, measured, machine, stores, GGUF, chosen.rounds, quiet)
 
     def done(rows):
         results["rows"] += rows
         print(report.markdown({**results, "rows": rows}), flush=True)
 
     measure(chosen, lab, done)
+    results["quiet"] = quiet.describe()
     results["peaks"] = [{"store": s, "threads": t, **peak} for (s, t), peak in lab.peaks.items()]
     if not chosen.cases:
         results["operations"] = operations(ours)

@@ -4,6 +4,7 @@ import shutil
 
 import kl
 from programs import ROOT
+from quiet import Samples
 from rows import make_row
 
 BATCH_PROMPT, BATCH_GEN = 128, 64
@@ -15,17 +16,21 @@ TOKEN_IDS = [(i * 7919 + 17) % 49152 for i in range(16)]
 class Lab:
     """The programs, the files and the machine, and how often everything is repeated."""
 
-    def __init__(self, ours, peer, machine, stores, gguf, rounds):
+    def __init__(self, ours, peer, machine, stores, gguf, rounds, quiet):
         self.ours, self.peer, self.machine = ours, peer, machine
-        self.stores, self.gguf, self.rounds = stores, gguf, rounds
+        self.stores, self.gguf, self.rounds, self.quiet = stores, gguf, rounds, quiet
         self.peaks = {}
 
     def interleave(self, **runs):
-        """{name: samples} of functions that give one number each, A B A B."""
-        samples = {name: [] for name in runs}
+        """{name: samples} of functions, A B A B, each in a quiet moment. A pair is such a function and what is to be
+        done behind each of its samples."""
+        samples = {name: Samples() for name in runs}
         for _ in range(self.rounds):
-            for name, function in runs.items():
-                samples[name].append(function())
+            for name, run in runs.items():
+                function, behind = run if isinstance(run, tuple) else (run, None)
+                self.quiet.take(function, samples[name])
+                if behind:
+                    behind()
         return samples
 
     def measure_peaks(self, store, threads):
@@ -37,12 +42,8 @@ class Lab:
         return best
 
     def with_peaks(self, store, threads, function):
-        """The function, and a look at the machine behind each of its runs."""
-        def both():
-            value = function()
-            self.measure_peaks(store, threads)
-            return value
-        return both
+        """The function, and behind each of its samples the machine's best."""
+        return function, lambda: self.measure_peaks(store, threads)
 
     def row(self, case, threads, samples, **more):
         return make_row(case, threads, self.machine, samples, **more)
@@ -69,7 +70,7 @@ def decode_rows(lab, gguf, store, name, threads):
     bound = peak["read_bytes_per_s"] / figures["step_bytes"]
     rows.append(lab.row(name, threads, samples, bound=bound, step_bytes=figures["step_bytes"]))
     if name == "decode":
-        gigabytes = [s * figures["step_bytes"] * 1e-9 for s in samples["ours"]]
+        gigabytes = samples["ours"].map(lambda speed: speed * figures["step_bytes"] * 1e-9)
         rows.append(lab.row("decode-bandwidth", threads, {"ours": gigabytes}, unit="GB/s",
                             bound=peak["read_bytes_per_s"] * 1e-9))
     return rows
@@ -109,11 +110,11 @@ def context(lab):
     rows = []
     for bits, store in ((16, lab.stores["16/16"]), (8, lab.stores["16/8"])):
         for threads in (1, 2):
-            empty, deep = [], []
-            for _ in range(lab.rounds):
-                first, second = lab.ours.speed(store, threads, gen=GEN // 2, depths=f"0,{DEPTH}")
-                empty.append(first["avg_ts"])
-                deep.append(second["avg_ts"])
+            def both(store=store, threads=threads):
+                return [row["avg_ts"] for row in lab.ours.speed(store, threads, gen=GEN // 2, depths=f"0,{DEPTH}")]
+
+            pairs = lab.interleave(ours=both)["ours"]
+            empty, deep = pairs.map(lambda pair: pair[0]), pairs.map(lambda pair: pair[1])
             rows.append(lab.row(f"context-kv{bits}", threads, {"ours": deep, "peer": empty}, time_ratio=True,
                                 against="the same with an empty context"))
     return rows
@@ -179,8 +180,8 @@ def load(lab):
     """Against the slower of plainly reading the files and hashing them: no load that does both can be faster."""
     store = lab.stores["16/16"]
     lab.ours.json("bench", "load", "--model", store, "-r", 1)
-    found = [lab.ours.json("bench", "load", "--model", store, "-r", 1) for _ in range(lab.rounds)]
-    speeds = lambda key: [f["bytes"] * 1e-6 / f[key][0] for f in found]
+    found = lab.interleave(ours=lambda: lab.ours.json("bench", "load", "--model", store, "-r", 1))["ours"]
+    speeds = lambda key: found.map(lambda load: load["bytes"] * 1e-6 / load[key][0])
     read, sha256 = speeds("read_s"), speeds("sha256_s")
     return [lab.row("load", 2, {"ours": speeds("load_s"), "read": read, "sha256": sha256}, unit="MB/s",
                     bound=min(max(read), max(sha256)))]

@@ -55,6 +55,11 @@ class Lockstep:
         found = self.json("bench", "machine", "--model", store, "-t", threads)
         return {**found, **found["results"][0]}
 
+    def look(self):
+        """What every processor gets done at this moment, each at two kinds of work."""
+        return [speed for processor in self.json("bench", "machine", "--look")["processors"]
+                for speed in processor.values()]
+
     def seconds_to_first_token(self, store, prompt_ids, threads):
         """From before the process is started until its first byte of text."""
         words = [self.binary, "run", "--model", store, "--prompt-ids", ",".join(map(str, prompt_ids)),

@@ -93,6 +93,15 @@ def notes(results):
     if "peer" in results:
         lines.append(f"Against llama.cpp ({results['peer']['package']} {results['peer']['version']}, "
                      f"{results['peer']['system_info'].strip().rstrip('|').strip()}) unless a row says otherwise.")
+    if "quiet" in results:
+        quiet = results["quiet"]
+        lines.append(f"Before and behind each sample every processor had at least {quiet['least_share']:.0%} of its "
+                     f"best speed of this run; {quiet['rejected']} samples were taken again for that.")
+    for row in results["rows"]:
+        kept = ", ".join(f"{count} of {len(row['samples'][who])} ({who})" for who, count in row.get("busy", {}).items()
+                         if count)
+        if kept:
+            lines.append(f"Busy all the same: {title(row)}, threads {row['threads']}: {kept}.")
     others = [f"{title(r)}: {r['against']}" for r in results["rows"] if r.get("against")]
     if others:
         lines.append("Compared with something else: " + "; ".join(dict.fromkeys(others)) + ".")

@@ -10,6 +10,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import cases
 import programs
+import quiet
 import report
 import rows
 from rows import make_row
@@ -96,9 +97,10 @@ def test_prefill_bound_counts_planes_and_heads():
 
 def test_runs_are_interleaved_and_peaks_are_kept():
     calls = []
-    lab = cases.Lab(None, None, ZEN3, {}, None, rounds=3)
-    samples = lab.interleave(a=lambda: calls.append("a") or 1, b=lambda: calls.append("b") or 2)
-    assert calls == ["a", "b"] * 3 and samples == {"a": [1, 1, 1], "b": [2, 2, 2]}
+    say = lambda word, value=None: lambda: calls.append(word) or value
+    lab = cases.Lab(None, None, ZEN3, {}, None, rounds=3, quiet=quiet.QuietMoments(lambda: [1], 0))
+    samples = lab.interleave(a=(say("a", 1), say("behind a")), b=say("b", 2))
+    assert calls == ["a", "behind a", "b"] * 3 and samples == {"a": [1, 1, 1], "b": [2, 2, 2]}
 
     class Ours:
         looks = iter([(5, 1), (3, 9)])
@@ -131,6 +133,10 @@ def test_markdown_says_what_counts():
     some[0]["kl"] = {"nats": 2.5e-3, "tokens": 1022}
     notes = report.notes(results(some))
     assert "2.5e-03 nats per token over 1022 tokens" in notes
+    some[0]["busy"]["peer"] = 1
+    found = report.notes({**results(some), "quiet": {"least_share": 0.9, "rejected": 7, "best": [], "busy": 1}})
+    assert "at least 90% of its best speed of this run; 7 samples were taken again" in found
+    assert "Busy all the same: decode, threads 1: 1 of 1 (peer)." in found
     assert "this run was disturbed" in notes and "20.0 GB/s read, 150 GMAC/s" in notes
 
 

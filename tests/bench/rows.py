@@ -48,6 +48,7 @@ def invalid_because(row, machine):
 def make_row(case, threads, machine, samples, unit="tokens/s", bound=None, time_ratio=False, **more):
     """`samples`: {"ours": [...], "peer": [...]}, the peer's may be missing. `bound`: the best that the machine could
     do, in the same unit; what was measured here lifts it. `time_ratio`: the ratio is how many times longer ours takes.
+    `rejected` and `busy` of a row: as in quiet.Samples.
     """
     ours = median(samples["ours"])
     peer = median(samples["peer"]) if samples.get("peer") else None
@@ -58,7 +59,9 @@ def make_row(case, threads, machine, samples, unit="tokens/s", bound=None, time_
     row = {"case": case, "threads": threads, "unit": unit, "ours": ours, "peer": peer, "ratio": ratio, "bound": bound,
            "bound_fraction": None if bound is None else ours / bound, "figure": line["figure"],
            "sense": line["sense"], "must": line["must"], "aim": line["aim"], "isa": machine["isa"],
-           "spread": {who: spread(values) for who, values in samples.items()}, "samples": samples, **more}
+           "spread": {who: spread(values) for who, values in samples.items()}, "samples": samples,
+           "rejected": {who: getattr(values, "rejected", 0) for who, values in samples.items()},
+           "busy": {who: getattr(values, "busy", 0) for who, values in samples.items()}, **more}
     row["invalid"] = invalid_because(row, machine)
     value = row[line["figure"]]
     row["met"] = None if row["invalid"] else reaches(value, line["must"], line["sense"])

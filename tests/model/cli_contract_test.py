@@ -344,6 +344,14 @@ def test_bench_machine():
         assert len(row["samples_read"]) == 2
 
 
+def test_bench_machine_look():
+    processors = run_json("bench", "machine", "--look")["processors"]
+    assert len(processors) == len(os.sched_getaffinity(0))
+    for speeds in processors:
+        assert list(speeds) == ["additions_per_s", "multiply_adds_per_s"] and min(speeds.values()) > 1e8
+    assert run_ok("bench", "machine", "--look").stdout.splitlines()[0].split() == ["processor", "additions", "integer", "dot", "product"]
+
+
 def test_bench_ops(store):
     quick = ["--min-time", 0.0001, "--model", store]
     names = "attention/kv8/16$|rms_norm/1$|quantize/a16/.*/1$|swiglu/1$|linear/q4_1/a8/head/2$"
