@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "gtest/gtest.h"
+#include <gtest/gtest.h>
 
 namespace lockstep {
 namespace {

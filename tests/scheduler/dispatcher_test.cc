@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <optional>
 
-#include "gtest/gtest.h"
+#include <gtest/gtest.h>
 
 namespace lockstep {
 namespace {

@@ -1,4 +1,4 @@
-"""The whole service: real replicas under mpirun, killed and stopped in the middle; the answers are those of one process."""
+"""The whole service: real replicas under mpirun, killed and stopped; the answers are those of one process."""
 import os
 import random
 import signal

@@ -147,8 +147,8 @@ def read_events(lines):
 
 def run_alone(prompt_ids, max_tokens, **sampling):
     """What one process says to the same request: the undisturbed answer."""
-    words = [BINARY, "run", "--model", MODEL, "--prompt-ids", ",".join(map(str, prompt_ids)), "--max-tokens", max_tokens,
-             "--json"]
+    words = [BINARY, "run", "--model", MODEL, "--prompt-ids", ",".join(map(str, prompt_ids)), "--json",
+             "--max-tokens", max_tokens]
     for name, value in sampling.items():
         words += ["--" + re.sub("_", "-", name)] + ([] if value is True else [value])
     done = subprocess.run(list(map(str, words)), capture_output=True, text=True, check=True)
