@@ -86,10 +86,18 @@ void GatewayService::cancel(const std::string& tenant, RequestId id,
                             std::function<void(Status)> done) {
   find(tenant, id, [this, id, done = std::move(done)](auto feed) {
     if (!feed.ok()) return done(feed.error());
+    if (feed.value()->outcome()) return done({});
+    // Told when its terminal row is on disk: until then a crash brings the job back.
+    cancelling_[id].push_back(done);
     dispatcher_.cancel(ports_.now(), id);
     run_effects();
-    done({});
   });
+}
+
+void GatewayService::answer_cancels(RequestId id, const Status& status) {
+  const auto node = cancelling_.extract(id);
+  if (node.empty()) return;
+  for (const auto& done : node.mapped()) done(status);
 }
 
 void GatewayService::watch(RequestId id, int change) {
@@ -157,6 +165,7 @@ void GatewayService::carry_out(const AcceptEffect& effect) {
   auto node = pending_.extract(effect.id);
   CHECK(!node.empty(), "accepted what nobody submitted");
   Pending pending = std::move(node.mapped());
+  if (!effect.status.ok()) answer_cancels(effect.id, not_found(effect.id));
   if (effect.status.ok()) {
     const auto feed = std::make_shared<Feed>(pending.record, std::vector<ChoiceRecord>());
     feeds_[effect.id] = feed;
@@ -208,8 +217,9 @@ void GatewayService::carry_out(const ChoiceEndEffect& effect) {
 
 void GatewayService::carry_out(const EndEffect& effect) {
   const auto node = feeds_.extract(effect.id);
-  if (node.empty()) return;
-  if (const auto feed = node.mapped().lock()) feed->finish(effect.outcome);
+  const std::shared_ptr<Feed> feed = node.empty() ? nullptr : node.mapped().lock();
+  if (feed) feed->finish(effect.outcome);
+  answer_cancels(effect.id, {});
 }
 
 void GatewayService::carry_out(const StopEffect& effect) { ports_.stop(effect.status); }

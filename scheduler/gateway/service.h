@@ -9,6 +9,7 @@
 #include <memory>
 #include <string>
 #include <unordered_map>
+#include <vector>
 
 #include "base/request_id.h"
 #include "scheduler/dispatcher.h"
@@ -40,7 +41,8 @@ class GatewayService {
   // Takes up what was accepted before; `ready` when everything is in the queue.
   void recover(std::function<void(Status)> ready);
 
-  // As in ApiBackend. The job's id, model and time are set here.
+  // As in ApiBackend. The job's id, model and time are set here; cancel() answers when the terminal
+  // row is on disk.
   void submit(JobRecord job, std::function<void(Result<Accepted>)> done);
   void find(const std::string& tenant, RequestId id,
             std::function<void(Result<std::shared_ptr<JobFeed>>)> done);
@@ -71,6 +73,7 @@ class GatewayService {
   void carry_out(const ChoiceEndEffect& effect);
   void carry_out(const EndEffect& effect);
   void carry_out(const StopEffect& effect);
+  void answer_cancels(RequestId id, const Status& status);
   void replay(Pending pending);
   std::shared_ptr<Feed> feed_of(RequestId id);
   void found_on_disk(Result<StoredJob> job, const FoundCallback& done);
@@ -82,6 +85,7 @@ class GatewayService {
   std::uint32_t numerics_version_;
   std::unordered_map<RequestId, Pending> pending_;
   std::unordered_map<RequestId, std::weak_ptr<Feed>> feeds_;  // Of jobs that have not ended.
+  std::unordered_map<RequestId, std::vector<std::function<void(Status)>>> cancelling_;
 };
 
 }  // namespace lockstep
