@@ -21,7 +21,7 @@ constexpr std::size_t kKeyFloats = kKeyBytes / sizeof(float);
 
 ZmqLimits beat_limits() {
   ZmqLimits limits;
-  limits.max_message_bytes = 64;
+  limits.max_message_bytes = 4096;  // A beat has 4; the commands of CURVE's handshake have 200.
   limits.max_queued = 16;
   limits.linger_ms = 0;
   return limits;
