@@ -21,18 +21,21 @@ class StoreRetention : public StateStoreTest {
     ASSERT_TRUE(
         commit(*store_, {InsertJob{job}, EndJob{job.id, {JobState::kDone, 1'000'000, ""}}}).ok());
   }
-  // As of then; opening removes what is old within a moment.
-  ErrorCode code_at(std::int64_t seconds, RequestId id, const std::string& tenant = "") {
+  // What a load gives as of then: opening removes what is old within a moment, longer on a busy
+  // machine. kInternal: it is there, and still is after that moment.
+  void expect_code(ErrorCode expected, std::int64_t seconds, RequestId id,
+                   const std::string& tenant = "") {
     clock_.set_seconds(seconds);
     open();
+    const int looks = expected == ErrorCode::kInternal ? 50 : 5000;
     ErrorCode code = ErrorCode::kInternal;
-    for (int i = 0; i < 50; ++i) {
+    for (int i = 0; i < looks; ++i) {
       const Result<StoredJob> stored = load(*store_, id, tenant);
       code = stored.ok() ? ErrorCode::kInternal : stored.error().code;
-      if (!stored.ok()) break;
+      if (expected != ErrorCode::kInternal && code == expected) break;
       ::usleep(1000);
     }
-    return code;  // kInternal: it is there.
+    EXPECT_EQ(code, expected) << "at second " << seconds;
   }
   Result<BatchRecord> load_batch(RequestId id, const std::string& tenant = "") {
     return wait_for<Result<BatchRecord>>(
@@ -46,29 +49,29 @@ class StoreRetention : public StateStoreTest {
 
 TEST_F(StoreRetention, KeepsARequestForAnHourAndThenItsId) {
   end(test_job(1));
-  EXPECT_EQ(code_at(1000 + kHour - 1, test_id(1)), ErrorCode::kInternal);
-  EXPECT_EQ(code_at(1000 + kHour, test_id(1)), ErrorCode::kAborted);
+  expect_code(ErrorCode::kInternal, 1000 + kHour - 1, test_id(1));
+  expect_code(ErrorCode::kAborted, 1000 + kHour, test_id(1));
   // Whose it was is still known.
-  EXPECT_EQ(code_at(1000 + kHour, test_id(1), "alice"), ErrorCode::kAborted);
-  EXPECT_EQ(code_at(1000 + kHour, test_id(1), "bob"), ErrorCode::kNotFound);
+  expect_code(ErrorCode::kAborted, 1000 + kHour, test_id(1), "alice");
+  expect_code(ErrorCode::kNotFound, 1000 + kHour, test_id(1), "bob");
   // And in the end not even that.
-  EXPECT_EQ(code_at(1000 + 30 * kDay + 1, test_id(1)), ErrorCode::kNotFound);
+  expect_code(ErrorCode::kNotFound, 1000 + 30 * kDay + 1, test_id(1));
 }
 
 TEST_F(StoreRetention, KeepsAJobForAWeek) {
   JobRecord job = test_job(1);
   job.kind = JobKind::kJob;
   end(job);
-  EXPECT_EQ(code_at(1000 + 7 * kDay - 1, job.id), ErrorCode::kInternal);
-  EXPECT_EQ(code_at(1000 + 7 * kDay, job.id), ErrorCode::kAborted);
+  expect_code(ErrorCode::kInternal, 1000 + 7 * kDay - 1, job.id);
+  expect_code(ErrorCode::kAborted, 1000 + 7 * kDay, job.id);
 }
 
 TEST_F(StoreRetention, KeepsARequestAsLongAsItsIdempotencyKey) {
   JobRecord job = test_job(1);
   job.idempotency_key = "k";
   end(job);
-  EXPECT_EQ(code_at(1000 + kDay - 1, job.id), ErrorCode::kInternal);
-  EXPECT_EQ(code_at(1000 + kDay, job.id), ErrorCode::kAborted);
+  expect_code(ErrorCode::kInternal, 1000 + kDay - 1, job.id);
+  expect_code(ErrorCode::kAborted, 1000 + kDay, job.id);
   const auto holder = wait_for<Result<JobStore::KeyHolder>>([&](auto done) {
     store_->jobs().find_key("alice", "/v1/completions", "k", std::move(done));
   });
@@ -77,7 +80,7 @@ TEST_F(StoreRetention, KeepsARequestAsLongAsItsIdempotencyKey) {
 
 TEST_F(StoreRetention, NeverRemovesWhatHasNotEnded) {
   ASSERT_TRUE(commit(*store_, {InsertJob{test_job(1)}}).ok());
-  EXPECT_EQ(code_at(1000 + 365 * kDay, test_id(1)), ErrorCode::kInternal);
+  expect_code(ErrorCode::kInternal, 1000 + 365 * kDay, test_id(1));
 }
 
 TEST_F(StoreRetention, KeepsTheLinesOfABatchUntilItHasEnded) {
@@ -90,7 +93,7 @@ TEST_F(StoreRetention, KeepsTheLinesOfABatchUntilItHasEnded) {
   line.batch = batch.id;
   ASSERT_TRUE(commit(*store_, {InsertBatch{batch}}).ok());
   end(line);
-  EXPECT_EQ(code_at(1000 + kDay, line.id), ErrorCode::kInternal);
+  expect_code(ErrorCode::kInternal, 1000 + kDay, line.id);
 
   batch.fed_lines = 1;
   batch.counts.completed = 1;
@@ -98,7 +101,7 @@ TEST_F(StoreRetention, KeepsTheLinesOfABatchUntilItHasEnded) {
   ASSERT_TRUE(finalize_batch(batch, test_id(101), test_id(102), 2'000'000).ok());
   ASSERT_TRUE(finish_batch(batch, 2'000'000).ok());
   ASSERT_TRUE(commit(*store_, {UpdateBatch{batch}}).ok());
-  EXPECT_EQ(code_at(2000 + kHour, line.id), ErrorCode::kAborted);
+  expect_code(ErrorCode::kAborted, 2000 + kHour, line.id);
   EXPECT_TRUE(load_batch(batch.id).ok());
   clock_.set_seconds(2000 + 30 * kDay);
   open();
