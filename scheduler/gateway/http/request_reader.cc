@@ -20,6 +20,8 @@ constexpr std::array<std::string_view, 9> kUnique = {
     "Host",   "Content-Length", "Transfer-Encoding", "Content-Type", "Content-Encoding",
     "Expect", "Authorization",  "Idempotency-Key",   "Last-Event-ID"};
 
+constexpr std::size_t kMinLastChunkBytes = std::string_view("0\r\n\r\n").size();
+
 std::string text(BeastText view) { return {view.data(), view.size()}; }
 
 }  // namespace
@@ -30,6 +32,8 @@ class RequestReader::Parser final : public http::basic_parser<true> {
     header_limit(kMaxHeaderBytes);
     body_limit(UINT64_MAX);  // Ours is set behind the head.
   }
+
+  bool in_chunk() const { return chunk_left_ > 0; }
 
  private:
   // NOLINTBEGIN(readability-inconsistent-declaration-parameter-name)
@@ -56,9 +60,12 @@ class RequestReader::Parser final : public http::basic_parser<true> {
     body_.append(bytes.data(), bytes.size());
     return bytes.size();
   }
-  void on_chunk_header_impl(std::uint64_t, BeastText, BeastError&) override {}
+  void on_chunk_header_impl(std::uint64_t size, BeastText, BeastError&) override {
+    chunk_left_ = size;
+  }
   std::size_t on_chunk_body_impl(std::uint64_t, BeastText bytes, BeastError&) override {
     body_.append(bytes.data(), bytes.size());
+    chunk_left_ -= bytes.size();
     return bytes.size();
   }
   void on_finish_impl(BeastError&) override {}
@@ -66,6 +73,7 @@ class RequestReader::Parser final : public http::basic_parser<true> {
 
   RequestHead& head_;
   std::string& body_;
+  std::uint64_t chunk_left_ = 0;
 };
 
 RequestReader::RequestReader() { next(); }
@@ -103,6 +111,10 @@ RequestReader::Progress RequestReader::advance() {
     }
     if (buffer_.empty()) return Progress::kNeedMore;
     started_ = true;
+    // Beast 1.74 aborts when it is given a last chunk's beginning and then less than this.
+    if (has_head_ && head_.chunked && !parser_->in_chunk() && buffer_.size() < kMinLastChunkBytes) {
+      return Progress::kNeedMore;
+    }
     BeastError ec;
     const std::size_t used =
         parser_->put(boost::asio::const_buffer(buffer_.data(), buffer_.size()), ec);

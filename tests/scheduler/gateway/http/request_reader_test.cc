@@ -54,6 +54,20 @@ int status_of(const std::string& bytes) {
 
 const std::string kPost = "POST /v1/completions HTTP/1.1\r\nHost: a\r\n";
 
+TEST(RequestReader, TakesALastChunkInAnyPieces) {
+  const std::string head = kPost + "Transfer-Encoding: chunked\r\n\r\n";
+  for (const char* chunks : {"0\r\n\r\n", "1\r\nx\r\n0\r\n\r\n", "0;x=1\r\n\r\n"}) {
+    for (std::size_t step = 1; step < 9; ++step) {
+      const Read read = read_all(head + chunks, step);
+      EXPECT_EQ(read.faults, 0) << chunks << step;
+      EXPECT_EQ(read.bodies.size(), 1U) << chunks << step;
+      EXPECT_FALSE(read.is_open);
+    }
+  }
+  // Fields behind a body.
+  EXPECT_EQ(status_of(head + "0\r\nA: b\r\n\r\n"), 400);
+}
+
 TEST(RequestReader, ReadsOneRequestAfterTheOther) {
   const std::string bytes = "GET /a%20b?x=1%2B2&y HTTP/1.1\r\nHost: a\r\nX-Y:  z \r\n\r\n" + kPost +
                             "Content-Length: 5\r\n\r\nhello" + kPost +
