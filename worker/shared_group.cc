@@ -50,6 +50,28 @@ std::pair<std::size_t, std::size_t> share_of(std::size_t count, int index, int m
   return {std::min(count, lines * i / n * kLine), std::min(count, lines * (i + 1) / n * kLine)};
 }
 
+// Copies [0, count) but for `share`.
+void copy_outside(const float* from, std::size_t count, std::pair<std::size_t, std::size_t> share,
+                  float* to) {
+  std::copy(from, from + share.first, to);
+  std::copy(from + share.second, from + count, to + share.second);
+}
+
+// target[i] = ((segments[0][i] + segments[1][i]) + ...) for i in [begin, end), piece by piece, so
+// that the target stays in the first-level cache.
+void fold_from_left(std::span<const float* const> segments, std::size_t begin, std::size_t end,
+                    float* target) {
+  constexpr std::size_t kPiece = 2048;
+  for (std::size_t at = begin; at < end; at += kPiece) {
+    const std::size_t count = std::min(kPiece, end - at);
+    float* sum = target + at;
+    std::copy_n(segments[0] + at, count, sum);
+    for (const float* segment : segments.subspan(1)) {
+      for (std::size_t i = 0; i < count; ++i) sum[i] = sum[i] + segment[at + i];
+    }
+  }
+}
+
 }  // namespace
 
 struct SharedGroup::Header {
@@ -117,45 +139,48 @@ void SharedGroup::abort() {
   futex_wake_all(&header()->generation.value);
 }
 
-Status SharedGroup::fold_segments(const SegmentFold& fold) {
-  const int widest = std::ranges::max(fold.segments_of_rank);
-  const auto mine =
-      static_cast<std::size_t>(fold.segments_of_rank[static_cast<std::size_t>(rank_)]);
-  const std::size_t tile =
-      std::min(fold.count, kSlotBytes / sizeof(float) / static_cast<std::size_t>(widest));
-  CHECK(tile > 0 || fold.count == 0, "a rank owns too many segments for its slot");
-  auto* result = reinterpret_cast<float*>(slot(world_size_));
-  for (std::size_t begin = 0; begin < fold.count; begin += tile) {
-    const std::size_t count = std::min(tile, fold.count - begin);
-    auto* out = reinterpret_cast<float*>(slot(rank_));
-    for (std::size_t s = 0; s < mine; ++s) {
-      std::copy_n(fold.sums + s * fold.count + begin, count, out + s * count);
-    }
-    LOCKSTEP_TRY(barrier(), "fold");
-    // Few outputs: every rank folds all of them, which saves a barrier. Many: a share each, then a
-    // copy.
-    const bool redundant = count <= 4096;
-    const auto [first, last] = redundant ? std::pair<std::size_t, std::size_t>{0, count}
-                                         : share_of(count, rank_, world_size_);
-    float* target = redundant ? fold.folded + begin : result;
-    bool started = false;
-    for (int r = 0; r < world_size_; ++r) {
-      const auto* sums = reinterpret_cast<const float*>(slot(r));
-      for (int s = 0; s < fold.segments_of_rank[static_cast<std::size_t>(r)]; ++s, sums += count) {
-        if (started) {
-          for (std::size_t i = first; i < last; ++i) target[i] = target[i] + sums[i];
-        } else {
-          std::copy(sums + first, sums + last, target + first);
-          started = true;
-        }
+// One round: outputs [begin, begin + count). Few outputs: every rank folds all of them, which saves
+// a barrier. Many: a share each, from which it then gives to the others; what it folds of its own
+// sums never goes through its slot.
+Status SharedGroup::fold_round(const SegmentFold& fold, std::size_t begin, std::size_t count) {
+  const bool redundant = count <= 4096;
+  const auto share = share_of(count, rank_, world_size_);
+  const auto [first, last] = redundant ? std::pair<std::size_t, std::size_t>{0, count} : share;
+  std::vector<const float*> segments;
+  for (int r = 0; r < world_size_; ++r) {
+    auto* sums = reinterpret_cast<float*>(slot(r));
+    for (int s = 0; s < fold.segments_of_rank[static_cast<std::size_t>(r)]; ++s, sums += count) {
+      if (r != rank_) {
+        segments.push_back(sums);
+        continue;
+      }
+      segments.push_back(fold.sums + static_cast<std::size_t>(s) * fold.count + begin);
+      if (redundant) {
+        std::copy_n(segments.back(), count, sums);
+      } else {
+        copy_outside(segments.back(), count, share, sums);
       }
     }
-    LOCKSTEP_TRY(barrier(), "fold");  // Slots are free again; with shares, the result is complete.
-    if (!redundant) {
-      std::copy_n(result, count, fold.folded + begin);
-      // The result slot is written next behind the next tile's first barrier, which no rank passes
-      // before this copy.
-    }
+  }
+  LOCKSTEP_TRY(barrier(), "fold");
+  float* folded = fold.folded + begin;
+  fold_from_left(segments, first, last, folded);
+  auto* result = reinterpret_cast<float*>(slot(world_size_));
+  if (!redundant) std::copy(folded + first, folded + last, result + first);
+  LOCKSTEP_TRY(barrier(), "fold");  // Slots are free again; with shares, the result is complete.
+  // The result slot is written next behind the next round's first barrier, which no rank passes
+  // before this copy.
+  if (!redundant) copy_outside(result, count, share, folded);
+  return {};
+}
+
+Status SharedGroup::fold_segments(const SegmentFold& fold) {
+  const int widest = std::ranges::max(fold.segments_of_rank);
+  const std::size_t most =
+      std::min(fold.count, kSlotBytes / sizeof(float) / static_cast<std::size_t>(widest));
+  CHECK(most > 0 || fold.count == 0, "a rank owns too many segments for its slot");
+  for (std::size_t begin = 0; begin < fold.count; begin += most) {
+    LOCKSTEP_TRY(fold_round(fold, begin, std::min(most, fold.count - begin)), "segments");
   }
   return {};
 }
@@ -167,7 +192,7 @@ Status SharedGroup::gather(std::span<const float> mine, std::span<const std::siz
   const bool receives = root == kAllRanks || root == rank_;
   for (std::size_t begin = 0; begin < longest; begin += kRound) {
     auto* out = reinterpret_cast<float*>(slot(rank_));
-    if (begin < mine.size()) {
+    if (begin < mine.size() && root != rank_) {
       std::copy_n(mine.data() + begin, std::min(kRound, mine.size() - begin), out);
     }
     LOCKSTEP_TRY(barrier(), "gather");
@@ -175,8 +200,9 @@ Status SharedGroup::gather(std::span<const float> mine, std::span<const std::siz
     for (int r = 0; r < world_size_; ++r) {
       const std::size_t count = counts[static_cast<std::size_t>(r)];
       if (receives && begin < count) {
-        std::copy_n(reinterpret_cast<const float*>(slot(r)), std::min(kRound, count - begin),
-                    all.data() + offset + begin);
+        const float* from =
+            r == rank_ ? mine.data() + begin : reinterpret_cast<const float*>(slot(r));
+        std::copy_n(from, std::min(kRound, count - begin), all.data() + offset + begin);
       }
       offset += count;
     }

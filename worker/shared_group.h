@@ -40,6 +40,7 @@ class SharedGroup {
  private:
   struct Header;
   Status barrier();
+  Status fold_round(const SegmentFold& fold, std::size_t begin, std::size_t count);
   std::uint8_t* slot(int rank) const;
   Header* header() const { return static_cast<Header*>(region_); }
 
