@@ -16,17 +16,6 @@ int padded_rows(const MatrixView& matrix) { return matrix.panels() * kPanelRows;
 
 }  // namespace
 
-enum class ForwardPass::Operation : std::uint32_t {
-  kAttentionInput,
-  kKeysValues,
-  kQueries,
-  kAttentionOutput,
-  kFfnInput,
-  kFfnActivation,
-  kHeadInput,  // Behind all layers.
-  kCount,
-};
-
 std::string NonFinite::description(int num_layers) const {
   static constexpr const char* kNames[] = {
       "attention input",    "keys and values",         "queries",   "attention output",
@@ -56,6 +45,15 @@ ForwardPass::ForwardPass(const ModelShard& shard, std::span<const Range> runs, C
     gated_columns_.push_back(gated_width_);
     gated_width_ += part.width;
   }
+  // Which rows of queries, keys and values are one matrix depends on the formats of the layer.
+  for (int index = 0; index < shard.config().num_layers; ++index) {
+    const std::vector<HeadMatrix>& qkv = shard.layer(index).qkv;
+    qkv_rows_.resize(std::max(qkv_rows_.size(), qkv.size()));
+    for (std::size_t i = 0; i < qkv.size(); ++i) {
+      qkv_rows_[i] = std::max(qkv_rows_[i], static_cast<std::size_t>(padded_rows(qkv[i].matrix)));
+    }
+  }
+  qkv_.resize(qkv_rows_.size());
   gate_up_.resize(static_cast<std::size_t>(config.threads));
   for (int i = 0; i < config.threads; ++i) workspaces_.push_back(std::make_unique<Workspace>());
 }
@@ -113,15 +111,7 @@ void ForwardPass::size_buffers() {
   const auto members = static_cast<std::size_t>(pool_.num_threads());
   share_tokens_ = members > 1 && tokens >= 2 * members;
   for (std::size_t m = 0; m < (share_tokens_ ? 1 : members); ++m) size_workspace(*workspaces_[m]);
-  // Which rows of queries, keys and values are one matrix depends on the formats of the layer.
-  for (int index = 0; index < model().num_layers; ++index) {
-    const std::vector<HeadMatrix>& qkv = shard_.layer(index).qkv;
-    qkv_.resize(std::max(qkv_.size(), qkv.size()));
-    for (std::size_t i = 0; i < qkv.size(); ++i) {
-      const std::size_t values = tokens * static_cast<std::size_t>(padded_rows(qkv[i].matrix));
-      qkv_[i].resize(std::max(qkv_[i].size(), values));
-    }
-  }
+  for (std::size_t i = 0; i < qkv_.size(); ++i) qkv_[i].resize(tokens * qkv_rows_[i]);
   queries_.resize(tokens * heads);
   attended_.resize(tokens * heads);
   keys_.resize(tokens * kv_heads);
@@ -251,140 +241,6 @@ void ForwardPass::distribute_heads(std::size_t token, const LayerShard& layer) {
                   row(target, token, heads) + rows.first_head * head_size_);
     }
   }
-}
-
-// Rotates queries and keys, and puts keys and values into the cache.
-void ForwardPass::append_keys(int member, int layer) {
-  const int heads = shard_.heads().size();
-  const int kv_heads = shard_.kv_heads().size();
-  const auto half = static_cast<std::size_t>(rope_.half());
-  const kernels::KvCacheView cache = cache_.layer(layer);
-  const Range share = share_of(static_cast<int>(num_tokens()), member, pool_.num_threads());
-  for (auto t = static_cast<std::size_t>(share.begin); t < static_cast<std::size_t>(share.end);
-       ++t) {
-    distribute_heads(t, shard_.layer(layer));
-    const BatchToken& token = batch_->tokens[t];
-    const float* cosines = cosines_.data() + t * half;
-    const float* sines = sines_.data() + t * half;
-    backend_.rope({row(queries_, t, heads), heads * head_size_, cosines, sines, 1, heads,
-                   head_size_, model().rotary_dims});
-    backend_.rope({row(keys_, t, kv_heads), kv_heads * head_size_, cosines, sines, 1, kv_heads,
-                   head_size_, model().rotary_dims});
-    const auto& table = *batch_->tables[static_cast<std::size_t>(token.sequence)];
-    const bool finite = backend_.append_kv({row(keys_, t, kv_heads), row(values_, t, kv_heads),
-                                            cache, table[token.position / kBlockTokens],
-                                            static_cast<int>(token.position % kBlockTokens)});
-    if (!finite) flag(t, layer, Operation::kKeysValues);
-  }
-}
-
-// Query heads `heads` of token `t`.
-kernels::AttentionArgs ForwardPass::attention_of(std::size_t t, Range heads, int layer) {
-  const int query_group = model().query_group();
-  const int head = shard_.heads().begin + heads.begin;
-  const BatchToken& token = batch_->tokens[t];
-  kernels::AttentionArgs args{};
-  args.queries = row(queries_, t, shard_.heads().size()) + heads.begin * head_size_;
-  args.output = row(attended_, t, shard_.heads().size()) + heads.begin * head_size_;
-  args.cache = cache_.layer(layer);
-  args.block_table = batch_->tables[static_cast<std::size_t>(token.sequence)]->data();
-  args.position = static_cast<int>(token.position);
-  args.num_heads = heads.size();
-  args.first_kv_head = head / query_group - shard_.kv_heads().begin;
-  args.first_group_left = query_group - head % query_group;
-  args.query_group = query_group;
-  args.stride = shard_.heads().size() * head_size_;
-  return args;
-}
-
-// Tokens [begin, end), runs of one sequence together, because they read the same keys.
-void ForwardPass::attend_tokens(Range tokens, int layer) {
-  const auto sequence = [&](int t) { return batch_->tokens[static_cast<std::size_t>(t)].sequence; };
-  for (int t = tokens.begin; t < tokens.end;) {
-    int end = t + 1;
-    while (end < tokens.end && sequence(end) == sequence(t)) ++end;
-    const Range heads{0, shard_.heads().size()};
-    kernels::AttentionArgs args = attention_of(static_cast<std::size_t>(t), heads, layer);
-    args.num_tokens = end - t;
-    if (!backend_.attention(args)) find_bad_queries({t, end}, layer);
-    t = end;
-  }
-}
-
-// One token at a time, so that the blame falls on the right one.
-void ForwardPass::find_bad_queries(Range tokens, int layer) {
-  for (int t = tokens.begin; t < tokens.end; ++t) {
-    const auto token = static_cast<std::size_t>(t);
-    if (!backend_.attention(attention_of(token, {0, shard_.heads().size()}, layer))) {
-      flag(token, layer, Operation::kQueries);
-    }
-  }
-}
-
-// Every query against its own sequence. Many tokens: threads take turns, because later tokens see
-// more keys. Few: the unit of work is a query head, or a piece of a long context.
-void ForwardPass::attend(int member, int layer) {
-  const auto tokens = static_cast<int>(num_tokens());
-  const int members = pool_.num_threads();
-  if (members == 1) return attend_tokens({0, tokens}, layer);
-  constexpr int kTurn = 8;  // Tokens.
-  if (share_tokens_) {
-    for (int t = member * kTurn; t < tokens; t += members * kTurn) {
-      attend_tokens({t, std::min(tokens, t + kTurn)}, layer);
-    }
-    return;
-  }
-  const int heads = shard_.heads().size();
-  const Range mine = share_of(heads, member, members);
-  for (std::size_t t = 0; t < num_tokens(); ++t) {
-    bool finite = true;
-    if (context_parts_[t].blocks > 0) {
-      kernels::AttentionPartArgs part = part_of(t, layer);
-      const Range units = share_of(part.num_units(), member, members);
-      part.unit_begin = units.begin;
-      part.unit_end = units.end;
-      finite = units.size() == 0 || backend_.attention_part(part);
-    } else if (mine.size() > 0) {
-      finite = backend_.attention(attention_of(t, mine, layer));
-    }
-    if (!finite) flag(t, layer, Operation::kQueries);
-  }
-  if (!splits_context_) return;
-  pool_.barrier();
-  for (std::size_t t = 0; t < num_tokens(); ++t) {
-    if (context_parts_[t].blocks == 0) continue;
-    const kernels::AttentionPartArgs part = part_of(t, layer);
-    backend_.attention_fold({part.sums, part.states, part.attention.output, part.num_blocks(),
-                             heads, head_size_, mine.begin, mine.end});
-  }
-}
-
-kernels::AttentionPartArgs ForwardPass::part_of(std::size_t t, int layer) {
-  const int heads = shard_.heads().size();
-  const std::size_t first =
-      static_cast<std::size_t>(context_parts_[t].first_block) * static_cast<std::size_t>(heads);
-  return {attention_of(t, {0, heads}, layer),
-          part_sums_.data() + first * static_cast<std::size_t>(head_size_),
-          part_states_.data() + first * 2, 0, 0};
-}
-
-// Finds the tokens whose context is long enough for threads to share, and makes room for the parts.
-void ForwardPass::plan_attention() {
-  constexpr std::uint32_t kLongContext = 256;  // Less does not pay for another barrier.
-  int blocks = 0;
-  context_parts_.assign(num_tokens(), {});
-  for (std::size_t t = 0; t < num_tokens() && pool_.num_threads() > 1 && !share_tokens_; ++t) {
-    const std::uint32_t position = batch_->tokens[t].position;
-    if (position < kLongContext) continue;
-    const int count = static_cast<int>(position) / kernels::kAttentionBlock + 1;
-    context_parts_[t] = {blocks, count};
-    blocks += count;
-  }
-  splits_context_ = blocks > 0;
-  const std::size_t states =
-      static_cast<std::size_t>(blocks) * static_cast<std::size_t>(shard_.heads().size());
-  part_sums_.resize(states * static_cast<std::size_t>(head_size_));
-  part_states_.resize(states * 2);
 }
 
 // The segment sums of a matrix that is cut along K. Each thread has the same rows of every part.

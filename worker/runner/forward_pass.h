@@ -46,7 +46,16 @@ class ForwardPass {
 
  private:
   // The operations that look for NaN and infinity, in the order in which they run.
-  enum class Operation : std::uint32_t;
+  enum class Operation : std::uint32_t {
+    kAttentionInput,
+    kKeysValues,
+    kQueries,
+    kAttentionOutput,
+    kFfnInput,
+    kFfnActivation,
+    kHeadInput,  // Behind all layers.
+    kCount,
+  };
 
   // What to quantize, and whom to blame for a value that is not finite.
   struct QuantizedInput {
@@ -122,7 +131,8 @@ class ForwardPass {
   const int head_size_;
   const int padded_dim_;  // Hidden dimension, rounded up to panels: the stride of segment sums.
   int gated_width_ = 0;   // Of all parts of the run ...
-  std::vector<int> gated_columns_;  // ... and where each one's share begins.
+  std::vector<int> gated_columns_;     // ... and where each one's share begins.
+  std::vector<std::size_t> qkv_rows_;  // The most of any layer, of each of its matrices.
   const bool folds_own_;  // The rank's segments are the leftmost: it folds them as they come.
 
   const StepBatch* batch_ = nullptr;
