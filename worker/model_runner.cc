@@ -14,6 +14,7 @@ struct ModelRunner::State {
   BlockTables tables;
   LayerHook hook;
   std::unique_ptr<ForwardPass> pass;
+  std::vector<float> logits;  // Of all ranks, on the leader.
 
   State(ModelShard s, std::vector<Range> r, Communicator& g, int num_blocks)
       : shard(std::move(s)),
@@ -51,7 +52,7 @@ Result<StepOutput> ModelRunner::State::collect(const StepBatch& batch,
   const std::size_t sequences = batch.tables.size();
   if (group->world_size() == 1) {
     StepOutput output;
-    output.logits.assign(mine.begin(), mine.end());
+    output.logits = mine;
     for (const std::uint32_t code : pass->non_finite_codes()) output.non_finite.push_back({code});
     return output;
   }
@@ -73,14 +74,15 @@ Result<StepOutput> ModelRunner::State::collect(const StepBatch& batch,
   if (!leads) return output;
 
   const auto vocab_size = static_cast<std::size_t>(shard.config().vocab_size);
-  output.logits.resize(sampled * vocab_size);
+  logits.resize(sampled * vocab_size);
+  output.logits = logits;
   output.non_finite.resize(sequences);
   const float* from = all.data();
   for (const Range& run : runs) {
     const Range rows = vocab_of(shard.parts(), run);
     for (std::size_t i = 0; i < sampled; ++i) {
       std::copy_n(from, rows.size(),
-                  output.logits.data() + i * vocab_size + static_cast<std::size_t>(rows.begin));
+                  logits.data() + i * vocab_size + static_cast<std::size_t>(rows.begin));
       from += rows.size();
     }
     for (NonFinite& first : output.non_finite) {

@@ -29,7 +29,8 @@ struct NonFinite {
 
 // What the leader gets from a step, in the order of the plan (decodes, then prefills).
 struct StepOutput {
-  std::vector<float> logits;          // [tokens whose logits the plan wants, vocab_size]
+  // [tokens whose logits the plan wants, vocab_size]; the runner's own, until its next step.
+  std::span<const float> logits;
   std::vector<NonFinite> non_finite;  // One per scheduled sequence.
 };
 

@@ -1,7 +1,10 @@
 #include "worker/sampler.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
+#include <limits>
+#include <optional>
 #include <string>
 
 #include "base/check.h"
@@ -17,8 +20,40 @@ Error out_of_range(const std::string& field, const std::string& expected) {
   return Error{ErrorCode::kInvalidArgument, field + ": expected " + expected};
 }
 
-bool all_finite(std::span<const float> values) {
-  return std::ranges::all_of(values, [](float v) { return std::isfinite(v); });
+// Ordered like the finite values; both zeros have the same.
+std::int32_t order_of(float value) {
+  const auto bits = std::bit_cast<std::int32_t>(value + 0.0F);
+  return bits ^ ((bits >> 31) & 0x7FFFFFFF);
+}
+
+// The first of the largest values, or nothing if one is NaN or infinite. A block is one loop
+// without a branch, which the compiler makes vectors of: every step does this for all of the
+// vocabulary on one thread.
+std::optional<std::size_t> first_largest(std::span<const float> values) {
+  constexpr std::size_t kBlock = 1024;
+  constexpr std::uint32_t kExponent = 0x7F800000;  // All ones: not finite.
+  std::uint32_t seen = 0;                          // The highest bit: something is not finite.
+  std::int32_t best = std::numeric_limits<std::int32_t>::min();
+  std::span<const float> best_block;
+  for (std::size_t begin = 0; begin < values.size(); begin += kBlock) {
+    const auto block = values.subspan(begin, std::min(kBlock, values.size() - begin));
+    std::int32_t largest = std::numeric_limits<std::int32_t>::min();
+    for (const float value : block) {
+      seen |= (std::bit_cast<std::uint32_t>(value) & kExponent) + 0x00800000;
+      largest = std::max(largest, order_of(value));
+    }
+    if (largest <= best) continue;
+    best = largest;
+    best_block = block;
+  }
+  if (best_block.empty() || seen >> 31 != 0) return std::nullopt;
+  const auto found = std::ranges::find(best_block, best, order_of);
+  return static_cast<std::size_t>(&*found - values.data());
+}
+
+bool adjusts(const SamplingParams& params) {
+  return !params.logit_bias.empty() || params.repetition_penalty != 1.0F ||
+         params.frequency_penalty != 0.0F || params.presence_penalty != 0.0F;
 }
 
 // Biases and penalties, in the order of the page.
@@ -100,17 +135,20 @@ Status validate(const SamplingParams& p, std::uint32_t vocab_size) {
 
 Result<std::uint32_t> Sampler::sample(std::span<const float> raw, const SamplingParams& params,
                                       const TokenCounts& counts, std::uint32_t token_index) {
-  if (!all_finite(raw)) return Error{ErrorCode::kCorrupt, "a logit is NaN or infinite"};
+  std::optional<std::size_t> best = first_largest(raw);  // Of equals the lower id.
+  if (!best) return Error{ErrorCode::kCorrupt, "a logit is NaN or infinite"};
+  if (params.temperature == 0.0F && !adjusts(params)) return static_cast<std::uint32_t>(*best);
   logits_.assign(raw.begin(), raw.end());
-  adjust(logits_, params, counts);
-  if (!all_finite(logits_)) {
+  if (adjusts(params)) {
+    adjust(logits_, params, counts);
+    best = first_largest(logits_);
+  }
+  if (!best) {
     return Error{ErrorCode::kCorrupt, "a logit is NaN or infinite after biases and penalties"};
   }
-  // max_element gives the first of equals: the lower id.
-  const auto best = std::ranges::max_element(logits_);
-  if (params.temperature == 0.0F) return static_cast<std::uint32_t>(best - logits_.begin());
+  if (params.temperature == 0.0F) return static_cast<std::uint32_t>(*best);
 
-  const float max = *best;
+  const float max = logits_[*best];
   weights_.resize(logits_.size());
   for (std::size_t i = 0; i < logits_.size(); ++i) {
     const float e = kernels::canonical_exp((logits_[i] - max) / params.temperature);
@@ -142,7 +180,7 @@ Result<std::uint32_t> Sampler::sample(std::span<const float> raw, const Sampling
     order_.resize(length);
   }
   if (params.min_p > 0.0F) {
-    const auto first = sorts ? order_.front() : static_cast<std::uint32_t>(best - logits_.begin());
+    const auto first = sorts ? order_.front() : static_cast<std::uint32_t>(*best);
     const double least = static_cast<double>(params.min_p) * static_cast<double>(weights_[first]);
     std::erase_if(order_,
                   [&](std::uint32_t id) { return static_cast<double>(weights_[id]) < least; });

@@ -13,6 +13,7 @@ using kernels::MatrixView;
 namespace {
 
 int padded_rows(const MatrixView& matrix) { return matrix.panels() * kPanelRows; }
+bool has_padding(const MatrixView& matrix) { return matrix.rows != padded_rows(matrix); }
 
 }  // namespace
 
@@ -400,6 +401,12 @@ void ForwardPass::head(int member) {
       member, pool_.num_threads(),
       [&](int list, Range panels) {
         const VocabRows& rows = rows_of(list);
+        const auto column = static_cast<std::size_t>(rows.first_row - shard_.vocab().begin);
+        if (!has_padding(rows.matrix)) {
+          backend_.linear({rows.matrix, input.view(), logits_.data() + column,
+                           shard_.vocab().size(), panels.begin, panels.end});
+          return;
+        }
         const int stride = padded_rows(rows.matrix);
         float* output = vocab_rows_[static_cast<std::size_t>(list)].data();
         backend_.linear({rows.matrix, input.view(), output, stride, panels.begin, panels.end});
@@ -407,8 +414,7 @@ void ForwardPass::head(int member) {
         const int count = std::min(rows.matrix.rows, panels.end * kPanelRows) - first;
         for (std::size_t i = 0; i < wanted; ++i) {
           std::copy_n(output + i * static_cast<std::size_t>(stride) + first, count,
-                      logits_.data() + i * vocab +
-                          static_cast<std::size_t>(rows.first_row - shard_.vocab().begin + first));
+                      logits_.data() + i * vocab + column + static_cast<std::size_t>(first));
         }
       });
 }
@@ -419,7 +425,9 @@ std::span<const float> ForwardPass::run_head() {
   vocab_rows_.resize(shard_.head().size());
   for (std::size_t i = 0; i < vocab_rows_.size(); ++i) {
     const MatrixView& matrix = shard_.head()[i].matrix;
-    vocab_rows_[i].resize(wanted * static_cast<std::size_t>(padded_rows(matrix)));
+    if (has_padding(matrix)) {
+      vocab_rows_[i].resize(wanted * static_cast<std::size_t>(padded_rows(matrix)));
+    }
     count_linear(matrix, wanted);
   }
   pool_.run([&](int member) { head(member); });

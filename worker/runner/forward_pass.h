@@ -150,7 +150,8 @@ class ForwardPass {
   std::vector<float> gated_;                 // [tokens, gated_width_]
   std::vector<float> sums_;                  // [segments for the fold, tokens, padded_dim_]
   std::vector<float> folded_;  // [tokens, padded_dim_]; alone, `sums_` is already folded.
-  std::vector<std::vector<float>> vocab_rows_;  // Of each matrix: [logit tokens, rows]
+  // Of each matrix that would write its padding over its neighbour's logits: [logit tokens, rows]
+  std::vector<std::vector<float>> vocab_rows_;
   std::vector<float> logits_;
   std::vector<float> cosines_, sines_;  // [tokens, rotary_dims / 2]
   std::vector<std::atomic<std::uint32_t>>
