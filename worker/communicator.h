@@ -24,8 +24,8 @@ struct SegmentFold {
   std::span<const int>
       segments_of_rank;  // [world_size]; sums of rank r are segments next to those of rank r - 1
   std::size_t count;     // Outputs: tokens times rows.
-  float* folded;  // [count]; on return, on every rank, ((p0 + p1) + p2) + ... over all segments in
-                  // order
+  float* folded;  // [count], apart from `sums`; on return, on every rank, ((p0 + p1) + p2) + ...
+                  // over all segments in order
 };
 
 class Communicator {
