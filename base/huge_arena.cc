@@ -22,14 +22,15 @@ HugeArena::~HugeArena() {
   if (data_ != nullptr) ::munmap(data_, size_);
 }
 
-Result<HugeArena> HugeArena::allocate(std::size_t bytes) {
+Result<HugeArena> HugeArena::allocate(std::size_t bytes, Commit commit) {
   if (bytes > SIZE_MAX / 2) return Error{ErrorCode::kExhausted, "no address space for an arena"};
   HugeArena arena;
   arena.size_ = round_up(std::max<std::size_t>(bytes, 1), kHugePageBytes);
   // One page too many, to cut off what lies outside the huge pages.
   const std::size_t mapped = arena.size_ + kHugePageBytes;
+  const int reserve = commit == Commit::kOnTouch ? MAP_NORESERVE : 0;
   void* memory =
-      ::mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+      ::mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | reserve, -1, 0);
   if (memory == MAP_FAILED) {
     arena.size_ = 0;
     return Error{ErrorCode::kExhausted,

@@ -1,5 +1,6 @@
-// A run of zeroed memory that begins at a huge page and asks the system for huge pages: weights are
-// read from end to end for every token, and 4 KiB pages would cost a walk of the page tables each.
+// A run of zeroed memory that begins at a huge page and asks the system for huge pages: weights and
+// caches are read from end to end for every token, and 4 KiB pages would cost a walk of the page
+// tables each.
 // Given back when the arena goes.
 #pragma once
 
@@ -20,9 +21,13 @@ class HugeArena {
   HugeArena& operator=(HugeArena&& other) noexcept;
   ~HugeArena();
 
+  // kOnTouch: the system need not have all of the memory yet; whoever touches what it does not have
+  // is killed.
+  enum class Commit { kAtOnce, kOnTouch };
+
   // At least `bytes` bytes, untouched. kExhausted when there is no address space. A system without
   // huge pages gives small ones.
-  static Result<HugeArena> allocate(std::size_t bytes);
+  static Result<HugeArena> allocate(std::size_t bytes, Commit commit = Commit::kAtOnce);
 
   // Ensures: begins at a multiple of kHugePageBytes.
   std::span<std::uint8_t> bytes() const { return {data_, size_}; }

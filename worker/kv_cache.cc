@@ -1,8 +1,5 @@
 #include "worker/kv_cache.h"
 
-#include <sys/mman.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <fstream>
 #include <string>
@@ -43,17 +40,11 @@ Result<std::uint64_t> KvCacheShape::bytes() const {
 
 Result<KvCache> KvCache::allocate(const KvCacheShape& shape) {
   LOCKSTEP_TRY_ASSIGN(const std::uint64_t bytes, shape.bytes(), "allocate");
-  const std::uint64_t length = std::max<std::uint64_t>(bytes, 64);
-  void* memory = ::mmap(nullptr, length, PROT_READ | PROT_WRITE,
-                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (memory == MAP_FAILED) {
-    return Error{ErrorCode::kExhausted,
-                 "no address space for " + std::to_string(bytes) + " bytes of KV cache"};
-  }
   KvCache cache;
-  cache.memory_ = std::shared_ptr<void>(memory, [length](void* p) { ::munmap(p, length); });
+  LOCKSTEP_TRY_ASSIGN(cache.memory_, HugeArena::allocate(bytes, HugeArena::Commit::kOnTouch),
+                      "KV cache");
   const LayerBytes one = layer_bytes(shape);
-  auto* next = static_cast<std::uint8_t*>(memory);
+  std::uint8_t* next = cache.memory_.bytes().data();
   const auto take = [&next](std::uint64_t count) {
     std::uint8_t* taken = next;
     next += count;

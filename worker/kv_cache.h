@@ -3,9 +3,9 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <vector>
 
+#include "base/huge_arena.h"
 #include "base/result.h"
 #include "kernels/ops.h"
 
@@ -30,7 +30,7 @@ class KvCache {
   kernels::KvCacheView layer(int index) const { return layers_[static_cast<std::size_t>(index)]; }
 
  private:
-  std::shared_ptr<void> memory_;
+  HugeArena memory_;
   std::vector<kernels::KvCacheView> layers_;
 };
 

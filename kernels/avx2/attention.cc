@@ -20,8 +20,10 @@ namespace lockstep::kernels::avx2 {
 namespace {
 
 constexpr int kMaxQueries = 32;  // Of a batch.
-constexpr int kAhead = 3;        // Steps from fetching codes to using them.
 constexpr int kKvBlocks = kAttentionBlock / kKvBlockTokens;
+// KV blocks of a pass. Twice as many would not stay in the first-level cache beside what is
+// fetched.
+constexpr int kPassBlocks = 4;
 
 struct Query {
   int position;
@@ -29,7 +31,7 @@ struct Query {
   const float* from;  // [head_size]
   float* output;      // [head_size]
   float scale;        // sq
-  Softmax total;      // Of the blocks so far; their weighted values are in the output.
+  float l;            // Of the blocks so far; their weighted values are in the output.
 };
 
 // Queries [begin, end) of the batch, by increasing position; all use one key/value head.
@@ -58,7 +60,7 @@ class Attention {
   // `parts` is where the results of blocks are kept apart; if null, they are folded into the
   // outputs.
   Attention(const AttentionArgs& args, const AttentionPartArgs* parts)
-      : args_(args), parts_(parts), head_size_(args.cache.head_size) {
+      : args_(args), parts_(parts), head_size_(args.cache.head_size), num_tokens_(args.num_tokens) {
     CHECK(head_size_ > 0 && head_size_ <= kMaxHeadSize, "head size out of range");
     score_scale_ = static_cast<float>(1.0 / __builtin_sqrt(static_cast<double>(head_size_)));
     if (args.cache.kv_bits == 8) {
@@ -79,7 +81,7 @@ class Attention {
       const std::ptrdiff_t first = static_cast<std::ptrdiff_t>(token) * args_.stride +
                                    static_cast<std::ptrdiff_t>(head) * head_size_;
       queries_[num_queries_++] = {args_.position + token, head, args_.queries + first,
-                                  args_.output + first,   0.0f, {}};
+                                  args_.output + first,   0.0f, 0.0f};
     }
     groups_[num_groups_ - 1].end = num_queries_;
   }
@@ -89,15 +91,16 @@ class Attention {
   bool run(int block_begin, int block_end) {
     for (int q = 0; q < num_queries_; ++q) {
       const HeadCodes from{queries_[q].from, head_size_, args_.cache.kv_bits, true};
-      if (!store_head(from, codes_ + q * head_size_, &queries_[q].scale)) return false;
+      if (!store_head(from, query_codes_ + q * head_size_, &queries_[q].scale)) return false;
     }
-    block_end_ = std::min(block_end, last_position() / kAttentionBlock + 1);
-    // Queries of several tokens find the codes in the second-level cache.
-    ahead_ = {args_.num_tokens == 1 ? block_begin : block_end_, 0, 0, false};
-    for (int i = 0; i < kAhead; ++i) codes_ahead();
-    for (int block = block_begin; block < block_end_; ++block) attend(block);
+    const int end = std::min(block_end * kAttentionBlock, last_position() + 1);
+    find_codes(block_begin, end);
+    for (int block = block_begin; block * kAttentionBlock < end; ++block) {
+      find_codes(block + 1, end);
+      attend(block);
+    }
     if (parts_ == nullptr) {
-      for (const Query& query : queries()) divide(query.total.l, head_size_, query.output);
+      for (const Query& query : queries()) divide(query.l, head_size_, query.output);
     }
     num_queries_ = num_groups_ = 0;
     return true;
@@ -113,10 +116,33 @@ class Attention {
     return block * args_.cache.num_kv_heads + kv_head;
   }
 
-  // One head's codes in the KV block of `position`.
-  const char* codes_of(const void* codes, int kv_head, int position) const {
+  // Where the codes of a block's keys (or values) lie, for each group and KV block in use; null
+  // behind those.
+  struct Codes {
+    int num_blocks;
+    const char* of[kMaxQueries][kKvBlocks];
+  };
+
+  // Finds the codes of a block; there are none from position `end` on.
+  void find_codes(int block, int end) {
+    Codes& keys = keys_[block % 2];
+    Codes& values = values_[block % 2];
     const auto bytes = static_cast<std::ptrdiff_t>(kv_block_bytes(head_size_, args_.cache.kv_bits));
-    return static_cast<const char*>(codes) + cache_block(kv_head, position) * bytes;
+    const int begin = block * kAttentionBlock;
+    const int count =
+        (std::min(end - begin, kAttentionBlock) + kKvBlockTokens - 1) / kKvBlockTokens;
+    keys.num_blocks = values.num_blocks = count;
+    for (int g = 0; g < num_groups_; ++g) {
+      for (int i = 0; i < kKvBlocks; ++i) {
+        keys.of[g][i] = values.of[g][i] = nullptr;
+        if (i >= count) continue;
+        const std::ptrdiff_t at = cache_block(groups_[g].kv_head, begin + i * kKvBlockTokens);
+        keys.of[g][i] = static_cast<const char*>(args_.cache.keys) + at * bytes;
+        values.of[g][i] = static_cast<const char*>(args_.cache.values) + at * bytes;
+        __builtin_prefetch(args_.cache.key_scales + at * kKvBlockTokens);
+        __builtin_prefetch(args_.cache.value_scales + at * kKvBlockTokens);
+      }
+    }
   }
 
   // The first query of the group that sees `position`.
@@ -126,54 +152,76 @@ class Attention {
     return first;
   }
 
-  // The codes that are needed kAhead steps after these; null where there are none.
-  const char* codes_ahead() {
-    const int begin = ahead_.block * kAttentionBlock;
-    const int position = begin + ahead_.kv_block * kKvBlockTokens;
-    if (ahead_.block >= block_end_) return nullptr;
-    const void* codes = ahead_.values ? args_.cache.values : args_.cache.keys;
-    const char* found = codes_of(codes, groups_[ahead_.group].kv_head, position);
-    if (++ahead_.group < num_groups_) return found;
-    ahead_.group = 0;
-    if (++ahead_.kv_block < kv_blocks_from(begin)) return found;
-    ahead_.kv_block = 0;
-    if (ahead_.values) ++ahead_.block;
-    ahead_.values = !ahead_.values;
-    return found;
+  // KV blocks [i, end) of a block, and the first query of the group that sees them.
+  struct Run {
+    int i;
+    int end;
+    int first;
+  };
+
+  // The longest run from the i-th KV block on: up to `end` for the queries of one token.
+  Run run_from(const Group& group, int begin, int i, int end) const {
+    Run run{i, i + 1, first_that_sees(group, begin + i * kKvBlockTokens)};
+    if (num_tokens_ == 1) run.end = end;
+    while (run.end < end && first_that_sees(group, begin + run.end * kKvBlockTokens) == run.first) {
+      ++run.end;
+    }
+    return run;
   }
 
-  // KV blocks in use of the block from `begin` on.
-  int kv_blocks_from(int begin) const {
-    return std::min(kKvBlocks, (last_position() - begin) / kKvBlockTokens + 1);
+  // Reads some KV blocks for one group after the other, then some more; every pass fetches what the
+  // next one reads, the last one what `then` begins with. (Queries of several tokens find the codes
+  // in the second-level cache.)
+  template <typename Use>
+  void pass_over(int begin, const Codes& codes, const Codes& then, const Use& use) const {
+    for (int i = 0; i < codes.num_blocks; i += kPassBlocks) {
+      const int end = std::min(codes.num_blocks, i + kPassBlocks);
+      for (int g = 0; g < num_groups_; ++g) {
+        const char* const* next = g + 1 < num_groups_      ? codes.of[g + 1] + i
+                                  : end < codes.num_blocks ? codes.of[0] + end
+                                                           : then.of[0];
+        if (num_tokens_ > 1) next = nullptr;
+        for (Run run{i, i, 0}; run.end < end;) {
+          run = run_from(groups_[g], begin, run.end, end);
+          use(groups_[g], run,
+              {codes.of[g] + run.i, run.end - run.i, args_.cache.kv_bits, head_size_, next});
+        }
+      }
+    }
   }
 
   void attend(int block) {
     const int begin = block * kAttentionBlock;
-    const int kv_blocks = kv_blocks_from(begin);
-    for (int i = 0; i < kv_blocks; ++i) {
-      for (const Group& group : groups()) score(group, begin, i);
-    }
-    for (const Group& group : groups()) {
-      softmax(group, begin, kv_blocks);
-    }
+    const int now = block % 2;
+    const auto score_run = [this](const Group& group, const Run& run, const CodeRun& codes) {
+      score(group, run, codes);
+    };
+    const auto weigh_run = [this](const Group& group, const Run& run, const CodeRun& codes) {
+      weigh(group, run, codes);
+    };
+    pass_over(begin, keys_[now], values_[now], score_run);
+    for (const Group& group : groups()) softmax(group, begin, keys_[now].num_blocks);
     std::memset(sums_, 0, sizeof *sums_ * static_cast<std::size_t>(num_queries_ * head_size_));
-    for (int i = 0; i < kv_blocks; ++i) {
-      for (const Group& group : groups()) weigh(group, begin, i);
+    pass_over(begin, values_[now], keys_[1 - now], weigh_run);
+    if (parts_ == nullptr && block > 0) {
+      fold_factors(block_largest_, num_queries_, {largest_, left_, right_});
     }
     for (const Group& group : groups()) {
       for (int q = first_that_sees(group, begin); q < group.end; ++q) finish(q, block);
     }
   }
 
-  // The products with the keys of the i-th KV block of the block from `begin` on.
-  void score(const Group& group, int begin, int i) {
-    const int position = begin + i * kKvBlockTokens;
-    const int first = first_that_sees(group, position);
-    score_keys(
-        {codes_of(args_.cache.keys, group.kv_head, position), args_.cache.kv_bits,
-         codes_ + first * head_size_, head_size_, group.end - first, head_size_,
-         reinterpret_cast<std::int32_t*>(scores_ + first * kAttentionBlock) + i * kKvBlockTokens,
-         kAttentionBlock, codes_ahead()});
+  void score(const Group& group, const Run& run, const CodeRun& keys) {
+    score_keys({keys, query_codes_ + run.first * head_size_, head_size_, group.end - run.first,
+                reinterpret_cast<std::int32_t*>(scores_ + run.first * kAttentionBlock) +
+                    run.i * kKvBlockTokens,
+                kAttentionBlock});
+  }
+
+  void weigh(const Group& group, const Run& run, const CodeRun& values) {
+    weigh_values({values, weights_ + run.first * kAttentionBlock + run.i * kKvBlockTokens,
+                  kAttentionBlock, group.end - run.first, sums_ + run.first * head_size_,
+                  head_size_});
   }
 
   void softmax(const Group& group, int begin, int kv_blocks) {
@@ -195,67 +243,60 @@ class Attention {
     }
     for (int q = first; q < group.end; ++q) exponentiate_block(scales, &of_block_[q]);
     for (int q = first; q < group.end; ++q) {
+      block_largest_[q] = of_block_[q].m;
       quantize_block(scales, of_block_[q], weights_ + q * kAttentionBlock);
     }
-  }
-
-  // Adds the weighted values of the i-th KV block.
-  void weigh(const Group& group, int begin, int i) {
-    const int position = begin + i * kKvBlockTokens;
-    const int first = first_that_sees(group, position);
-    weigh_values({codes_of(args_.cache.values, group.kv_head, position), args_.cache.kv_bits,
-                  weights_ + first * kAttentionBlock + i * kKvBlockTokens, kAttentionBlock,
-                  group.end - first, head_size_, sums_ + first * head_size_, head_size_,
-                  codes_ahead()});
   }
 
   // Keeps or folds the result of a block for query q.
   void finish(int q, int block) {
     Query& query = queries_[q];
-    const Softmax softmax{of_block_[q].m, of_block_[q].l};
+    const float l = of_block_[q].l;
     const float factor = of_block_[q].c / (args_.cache.kv_bits == 16 ? 4095.0f : 255.0f);  // c / Lp
     const std::int32_t* sums = sums_ + q * head_size_;
     if (parts_ != nullptr) {
       const std::ptrdiff_t row = static_cast<std::ptrdiff_t>(block) * args_.num_heads + query.head;
       scale_sums(sums, head_size_, factor, parts_->sums + row * head_size_);
-      parts_->states[2 * row] = softmax.m;
-      parts_->states[2 * row + 1] = softmax.l;
+      parts_->states[2 * row] = of_block_[q].m;
+      parts_->states[2 * row + 1] = l;
     } else if (block == 0) {
       scale_sums(sums, head_size_, factor, query.output);
-      query.total = softmax;
+      query.l = l;
+      largest_[q] = of_block_[q].m;
     } else {
       float o[kMaxHeadSize];
       scale_sums(sums, head_size_, factor, o);
-      fold_block({softmax, o}, head_size_, &query.total, query.output);
+      fold_output(o, head_size_, {left_[q], right_[q]}, query.output);
+      query.l = __builtin_fmaf(l, right_[q], query.l * left_[q]);
     }
   }
 
   const AttentionArgs& args_;
   const AttentionPartArgs* parts_;
   const int head_size_;
+  const int num_tokens_;
   float score_scale_;  // Of all scores.
 
-  // The step (keys or values of one head in one KV block) whose codes are fetched next.
-  struct Step {
-    int block;
-    int kv_block;
-    int group;
-    bool values;
-  };
-  Step ahead_{};
-  int block_end_ = 0;
+  Codes keys_[2];  // Of this block and the next one, by parity.
+  Codes values_[2];
 
   Query queries_[kMaxQueries];
   Group groups_[kMaxQueries];
   int num_queries_ = 0;
   int num_groups_ = 0;
-  alignas(32) std::int16_t codes_[kMaxQueries * kMaxHeadSize];  // [num_queries, head_size]
+  alignas(32) std::int16_t query_codes_[kMaxQueries * kMaxHeadSize];  // [num_queries, head_size]
 
   // Of the block that is being computed.
   alignas(32) float scores_[kMaxQueries * kAttentionBlock];
   alignas(32) std::int16_t weights_[kMaxQueries * kAttentionBlock];
   alignas(32) std::int32_t sums_[kMaxQueries * kMaxHeadSize];  // [num_queries, head_size]
   QueryBlock of_block_[kMaxQueries];
+  float block_largest_[kMaxQueries] = {};
+
+  // Of the blocks so far, and how they are folded with this one.
+  float largest_[kMaxQueries] = {};
+  float left_[kMaxQueries];
+  float right_[kMaxQueries];
 };
 
 // Blocks [block_begin, block_end) of the first token's query heads that use the attended key/value

@@ -60,24 +60,31 @@ inline void fetch(const char* next, int channel, int channels) {
   }
 }
 
+// What is fetched while the b-th block is read.
+inline const char* next_of(const CodeRun& run, int b) {
+  return run.next == nullptr ? nullptr : run.next[b];
+}
+
+// A tile's products with the keys of the b-th KV block.
 template <typename Code, int kQueries>
-[[gnu::noinline]] void score_tile(const ScoreArgs& args, const Code* keys, int first) {
+[[gnu::noinline]] void score_tile(const ScoreArgs& args, const Code* keys, int b, int first) {
   __m256i sums[kQueries][2] = {};
   const std::int16_t* queries =
       args.queries + static_cast<std::ptrdiff_t>(first) * args.query_stride;
-  for (int d = 0; d < args.head_size; d += 8) {
-    if (first == 0) fetch<Code>(args.next, d, 8);
+  const char* next = first == 0 ? next_of(args.keys, b) : nullptr;
+  for (int d = 0; d < args.keys.head_size; d += 8) {
+    fetch<Code>(next, d, 8);
 #pragma GCC unroll 4
     for (int j = 0; j < 4; ++j) {
-      const __m256i a = load_codes(keys + kCodes * j);
-      const __m256i b = load_codes(keys + kCodes * (4 + j));
+      const __m256i low = load_codes(keys + kCodes * j);
+      const __m256i high = load_codes(keys + kCodes * (4 + j));
 #pragma GCC unroll 4
       for (int q = 0; q < kQueries; ++q) {
         const __m256i pair = broadcast_word(
             queries + static_cast<std::ptrdiff_t>(q) * args.query_stride + d + 2 * j);
-        sums[q][0] = _mm256_add_epi32(sums[q][0], _mm256_madd_epi16(a, pair));
+        sums[q][0] = _mm256_add_epi32(sums[q][0], _mm256_madd_epi16(low, pair));
         keep_order(sums[q][0]);
-        sums[q][1] = _mm256_add_epi32(sums[q][1], _mm256_madd_epi16(b, pair));
+        sums[q][1] = _mm256_add_epi32(sums[q][1], _mm256_madd_epi16(high, pair));
         keep_order(sums[q][1]);
       }
     }
@@ -85,39 +92,56 @@ template <typename Code, int kQueries>
   }
 #pragma GCC unroll 4
   for (int q = 0; q < kQueries; ++q) {
-    std::int32_t* isum = args.isum + static_cast<std::ptrdiff_t>(first + q) * args.isum_stride;
+    std::int32_t* isum =
+        args.isum + static_cast<std::ptrdiff_t>(first + q) * args.isum_stride + b * kKvBlockTokens;
     store(sums[q][0], isum);
     store(sums[q][1], isum + kWidth);
   }
 }
 
+// The values of some KV blocks as codes of one width, from the first-th block of the run on.
+template <typename Code>
+struct Values {
+  const Code* const* codes;
+  int first;
+  int num_blocks;
+};
+
 // Channels [channel, channel + 16).
 template <typename Code, int kQueries>
-inline void weigh_tile(const WeighArgs& args, const Code* values, int first, int channel) {
+inline void weigh_tile(const WeighArgs& args, const Values<Code>& values, int first, int channel) {
   std::int32_t* isum = args.isum + static_cast<std::ptrdiff_t>(first) * args.isum_stride + channel;
-  const std::int16_t* weights =
-      args.weights + static_cast<std::ptrdiff_t>(first) * args.weight_stride;
+  const std::int16_t* weights = args.weights +
+                                static_cast<std::ptrdiff_t>(first) * args.weight_stride +
+                                values.first * kKvBlockTokens;
   __m256i sums[kQueries][2];
 #pragma GCC unroll 4
   for (int q = 0; q < kQueries; ++q) {
     sums[q][0] = load(isum + static_cast<std::ptrdiff_t>(q) * args.isum_stride);
     sums[q][1] = load(isum + static_cast<std::ptrdiff_t>(q) * args.isum_stride + kWidth);
   }
-  values += 2 * channel;
+  // Unpacked codes are of one KV block: a loop that the compiler does not know to end at once costs
+  // a third.
+  const int num_blocks = sizeof(Code) == 2 ? 1 : values.num_blocks;
+  for (int b = 0; b < num_blocks; ++b) {
+    if (first == 0) fetch<Code>(next_of(args.values, values.first + b), channel, kCodes);
+    const Code* codes = values.codes[b] + static_cast<std::ptrdiff_t>(2) * channel;
 #pragma GCC unroll 8
-  for (int pair = 0; pair < kKvBlockTokens / 2; ++pair) {
-    const __m256i a = load_codes(values);
-    const __m256i b = load_codes(values + kCodes);
+    for (int pair = 0; pair < kKvBlockTokens / 2; ++pair) {
+      const __m256i low = load_codes(codes);
+      const __m256i high = load_codes(codes + kCodes);
 #pragma GCC unroll 4
-    for (int q = 0; q < kQueries; ++q) {
-      const __m256i two =
-          broadcast_word(weights + static_cast<std::ptrdiff_t>(q) * args.weight_stride + 2 * pair);
-      sums[q][0] = _mm256_add_epi32(sums[q][0], _mm256_madd_epi16(a, two));
-      keep_order(sums[q][0]);
-      sums[q][1] = _mm256_add_epi32(sums[q][1], _mm256_madd_epi16(b, two));
-      keep_order(sums[q][1]);
+      for (int q = 0; q < kQueries; ++q) {
+        const __m256i two = broadcast_word(
+            weights + static_cast<std::ptrdiff_t>(q) * args.weight_stride + 2 * pair);
+        sums[q][0] = _mm256_add_epi32(sums[q][0], _mm256_madd_epi16(low, two));
+        keep_order(sums[q][0]);
+        sums[q][1] = _mm256_add_epi32(sums[q][1], _mm256_madd_epi16(high, two));
+        keep_order(sums[q][1]);
+      }
+      codes += 2 * padded_head_size(args.values.head_size);
     }
-    values += 2 * padded_head_size(args.head_size);
+    weights += kKvBlockTokens;
   }
 #pragma GCC unroll 4
   for (int q = 0; q < kQueries; ++q) {
@@ -127,9 +151,9 @@ inline void weigh_tile(const WeighArgs& args, const Code* values, int first, int
 }
 
 template <typename Code, int kQueries>
-[[gnu::noinline]] void weigh_channels(const WeighArgs& args, const Code* values, int first) {
-  for (int d = 0; d < args.head_size; d += kCodes) {
-    if (first == 0) fetch<Code>(args.next, d, kCodes);
+[[gnu::noinline]] void weigh_channels(const WeighArgs& args, const Values<Code>& values,
+                                      int first) {
+  for (int d = 0; d < args.values.head_size; d += kCodes) {
     weigh_tile<Code, kQueries>(args, values, first, d);
   }
 }
@@ -138,19 +162,19 @@ template <typename Code, int kQueries>
 int tile_size(int left) { return left >= 7 || left == 4 ? 4 : left < 3 ? left : 3; }
 
 template <typename Code>
-void score(const ScoreArgs& args, const Code* keys) {
+void score(const ScoreArgs& args, const Code* keys, int b) {
   for (int first = 0; first < args.num_queries;) {
     const int size = tile_size(args.num_queries - first);
-    if (size == 4) score_tile<Code, 4>(args, keys, first);
-    if (size == 3) score_tile<Code, 3>(args, keys, first);
-    if (size == 2) score_tile<Code, 2>(args, keys, first);
-    if (size == 1) score_tile<Code, 1>(args, keys, first);
+    if (size == 4) score_tile<Code, 4>(args, keys, b, first);
+    if (size == 3) score_tile<Code, 3>(args, keys, b, first);
+    if (size == 2) score_tile<Code, 2>(args, keys, b, first);
+    if (size == 1) score_tile<Code, 1>(args, keys, b, first);
     first += size;
   }
 }
 
 template <typename Code>
-void weigh(const WeighArgs& args, const Code* values) {
+void weigh(const WeighArgs& args, const Values<Code>& values) {
   for (int first = 0; first < args.num_queries;) {
     const int size = tile_size(args.num_queries - first);
     if (size == 4) weigh_channels<Code, 4>(args, values, first);
@@ -161,22 +185,40 @@ void weigh(const WeighArgs& args, const Code* values) {
   }
 }
 
+const std::int8_t* bytes(const char* codes) { return reinterpret_cast<const std::int8_t*>(codes); }
+
+void unpack_block(const CodeRun& run, int b, std::int16_t* codes) {
+  unpack_words(reinterpret_cast<const std::int16_t*>(run.codes[b]),
+               kKvBlockTokens * padded_head_size(run.head_size), codes);
+}
+
 }  // namespace
 
 void score_keys(const ScoreArgs& args) {
-  if (args.kv_bits == 8) return score(args, static_cast<const std::int8_t*>(args.keys));
   alignas(32) std::int16_t keys[kKvBlockTokens * kMaxHeadSize];
-  unpack_words(static_cast<const std::int16_t*>(args.keys),
-               kKvBlockTokens * padded_head_size(args.head_size), keys);
-  score(args, keys);
+  for (int b = 0; b < args.keys.num_blocks; ++b) {
+    if (args.keys.kv_bits == 8) {
+      score(args, bytes(args.keys.codes[b]), b);
+    } else {
+      unpack_block(args.keys, b, keys);
+      score<std::int16_t>(args, keys, b);
+    }
+  }
 }
 
 void weigh_values(const WeighArgs& args) {
-  if (args.kv_bits == 8) return weigh(args, static_cast<const std::int8_t*>(args.values));
-  alignas(32) std::int16_t values[kKvBlockTokens * kMaxHeadSize];
-  unpack_words(static_cast<const std::int16_t*>(args.values),
-               kKvBlockTokens * padded_head_size(args.head_size), values);
-  weigh(args, values);
+  const CodeRun& run = args.values;
+  if (run.kv_bits == 8) {
+    const std::int8_t* codes[kAttentionBlock / kKvBlockTokens];
+    for (int b = 0; b < run.num_blocks; ++b) codes[b] = bytes(run.codes[b]);
+    return weigh<std::int8_t>(args, {codes, 0, run.num_blocks});
+  }
+  alignas(32) std::int16_t unpacked[kKvBlockTokens * kMaxHeadSize];
+  const std::int16_t* codes = unpacked;
+  for (int b = 0; b < run.num_blocks; ++b) {
+    unpack_block(run, b, unpacked);
+    weigh<std::int16_t>(args, {&codes, b, 1});
+  }
 }
 
 }  // namespace lockstep::kernels::avx2

@@ -115,7 +115,12 @@ int num_vectors(const QueryBlock& query) {
 template <bool kNormalOnly>
 void exponentiate(const BlockScales& scales, QueryBlock* query) {
   alignas(32) float lanes[8 * kWidth];
-  for (int j = 0; j < 8; ++j) _mm256_store_ps(lanes + j * kWidth, _mm256_setzero_ps());
+#pragma GCC unroll 8
+  for (int j = 0; j < 8; ++j) {
+    __m256 zero = _mm256_setzero_ps();
+    keep_order(zero);  // Else GCC calls for a memset, which starts slowly.
+    _mm256_store_ps(lanes + j * kWidth, zero);
+  }
   __m256 largest = _mm256_setzero_ps();
   const int whole = query->count / kWidth;
   int i = 0;
@@ -172,18 +177,32 @@ void scale_sums(const std::int32_t* isum, int head_size, float factor, float* o)
   }
 }
 
+void fold_output(const float* o, int head_size, Fold fold, float* output) {
+  for (int d = 0; d < head_size; d += kWidth) {
+    const __m256 left = _mm256_mul_ps(_mm256_loadu_ps(output + d), _mm256_set1_ps(fold.left));
+    _mm256_storeu_ps(output + d,
+                     _mm256_fmadd_ps(_mm256_loadu_ps(o + d), _mm256_set1_ps(fold.right), left));
+  }
+}
+
 void fold_block(const BlockSums& block, int head_size, Softmax* total, float* output) {
   const Softmax b = block.softmax;
   const float largest = total->m > b.m ? total->m : b.m;
-  const float ea = canonical_exp(total->m - largest);
-  const float eb = canonical_exp(b.m - largest);
-  for (int d = 0; d < head_size; d += kWidth) {
-    const __m256 left = _mm256_mul_ps(_mm256_loadu_ps(output + d), _mm256_set1_ps(ea));
-    _mm256_storeu_ps(output + d,
-                     _mm256_fmadd_ps(_mm256_loadu_ps(block.o + d), _mm256_set1_ps(eb), left));
-  }
-  total->l = __builtin_fmaf(b.l, eb, total->l * ea);
+  const Fold fold{canonical_exp(total->m - largest), canonical_exp(b.m - largest)};
+  fold_output(block.o, head_size, fold, output);
+  total->l = __builtin_fmaf(b.l, fold.right, total->l * fold.left);
   total->m = largest;
+}
+
+void fold_factors(const float* block_largest, int count, const FoldFactors& factors) {
+  for (int q = 0; q < count; q += kWidth) {
+    const __m256 a = _mm256_loadu_ps(factors.largest + q);
+    const __m256 b = _mm256_loadu_ps(block_largest + q);
+    const __m256 largest = _mm256_max_ps(a, b);
+    _mm256_storeu_ps(factors.largest + q, largest);
+    _mm256_storeu_ps(factors.left + q, exp(_mm256_sub_ps(a, largest)));
+    _mm256_storeu_ps(factors.right + q, exp(_mm256_sub_ps(b, largest)));
+  }
 }
 
 void divide(float l, int head_size, float* output) {

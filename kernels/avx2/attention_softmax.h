@@ -47,6 +47,20 @@ struct BlockSums {
 };
 void fold_block(const BlockSums& block, int head_size, Softmax* total, float* output);
 
+// The same in two steps, the exponentials of many queries together. `left` is e_a, `right` is e_b;
+// the maxima become M. All arrays are read and written up to a multiple of 8.
+struct FoldFactors {
+  float* largest;  // Of the blocks so far.
+  float* left;
+  float* right;
+};
+void fold_factors(const float* block_largest, int count, const FoldFactors& factors);
+struct Fold {
+  float left;
+  float right;
+};
+void fold_output(const float* o, int head_size, Fold fold, float* output);
+
 // output[d] /= l
 void divide(float l, int head_size, float* output);
 
