@@ -153,7 +153,7 @@ void add_replica_choices(CLI::App& command, ServeOptions& options) {
   add_integer(command, "--max-sequences", worker.max_sequences, {1, 4096},
               "Sequences at once in a replica.");
   add_integer(command, "--kv-blocks", worker.kv_blocks, {1, 1 << 24},
-              "KV cache of a replica, in blocks of 16 tokens.");
+              "KV cache of a replica, in blocks of 16 tokens; at least a context.");
   add_integer(command, "--step-deadline", options.step_deadline_s, {1, 3600},
               "Seconds after which a step counts as hanging.");
 }

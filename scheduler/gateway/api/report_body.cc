@@ -120,6 +120,7 @@ OrderedJson replica_json(const ReplicaReport& replica) {
   json["blocks_free"] = replica.beat.blocks_free;
   json["blocks_cached"] = replica.beat.blocks_cached;
   json["preemptions"] = replica.beat.preemptions;
+  json["cached_tokens"] = replica.beat.cached_tokens;
   json["completion_tokens"] = replica.beat.completion_tokens;
   return json;
 }
