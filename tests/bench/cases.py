@@ -1,6 +1,7 @@
 """What is measured: every case interleaves ours and what it is compared with, round by round, and gives rows."""
 import functools
 import shutil
+import tempfile
 
 import kl
 import serving
@@ -188,21 +189,24 @@ def load(lab):
                     bound=min(max(read), max(sha256)))]
 
 
-def serve(lab, command_of):
-    """32 requests at once over HTTP. `command_of(store, threads, port)` is the command line of our server."""
+def serve(lab):
+    """32 requests at once over HTTP, each server with all of what it would do for its users."""
     store, threads = lab.stores["16/16"], 2
 
-    def speed(command):
-        return serving.output_speed(command, lab.ours.binary, store)
+    def ours():
+        with tempfile.TemporaryDirectory() as state:
+            return serving.output_speed(lambda port: serving.lockstep_serve(lab.ours, store, threads, state, port),
+                                        lab.ours.binary, store)
 
-    samples = lab.interleave(
-        ours=lambda: speed(lambda port: command_of(store, threads, port)),
-        peer=lambda: speed(lambda port: serving.llama_server(lab.peer.peer, lab.gguf, threads, port)))
-    return [lab.row("serve-32", threads, samples, against="llama-server -np 32 -cb")]
+    def peer():
+        return serving.output_speed(lambda port: serving.llama_server(lab.peer.peer, lab.gguf, threads, port),
+                                    lab.ours.binary, store)
+
+    return [lab.row("serve-32", threads, lab.interleave(ours=ours, peer=peer), against="llama-server -np 32 -cb")]
 
 
 CASES = {"decode": decode, "prefill": prefill, "context": context, "batch": batch, "ranks": ranks,
-         "first-token": first_token, "import": shard, "load": load}
+         "first-token": first_token, "import": shard, "load": load, "serve": serve}
 
 
 def synthetic(lab, quant, gguf, stores):

@@ -46,6 +46,12 @@ def llama_server(peer, gguf, threads, port, slots=REQUESTS):
             "--no-cache-prompt", "--cache-ram", 0, "--host", "127.0.0.1", "--port", port]
 
 
+def lockstep_serve(ours, store, threads, state, port):
+    """Ours as a user would start it on one machine: one replica, durable, without keys."""
+    return [ours.binary, "serve", "--model", store, "--model-name", "model", "--state", state, "--port", port,
+            "--no-auth", "--threads", threads]
+
+
 def load(binary, port, tokenizer, requests=REQUESTS, rounds=1):
     """The result of `rounds` times as many requests as run at once: the keys of `vllm bench serve`."""
     out = run([Path(binary), "bench", "serve", "--port", port, "--model", "model", "--tokenizer", tokenizer,
