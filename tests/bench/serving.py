@@ -52,12 +52,11 @@ def lockstep_serve(ours, store, threads, state, port):
             "--no-auth", "--threads", threads]
 
 
-def load(binary, port, tokenizer, requests=REQUESTS, rounds=1):
-    """The result of `rounds` times as many requests as run at once: the keys of `vllm bench serve`."""
+def load(binary, port, tokenizer, requests=REQUESTS, seed=0):
+    """The result of as many requests at once: the keys of `vllm bench serve`. Another seed gives other prompts."""
     out = run([Path(binary), "bench", "serve", "--port", port, "--model", "model", "--tokenizer", tokenizer,
-               "--random-input-len", PROMPT, "--random-output-len", GEN, "--temperature", 0, "--num-prompts",
-               requests * rounds, "--max-concurrency", requests, "--ready-check-timeout-sec", READY_S, "--num-warmups",
-               requests, "--json"])
+               "--random-input-len", PROMPT, "--random-output-len", GEN, "--temperature", 0, "--num-prompts", requests,
+               "--max-concurrency", requests, "--ready-check-timeout-sec", READY_S, "--seed", seed, "--json"])
     found = json.loads(out)
     if found["failed"]:
         raise SystemExit(f"{found['failed']} of {found['num_prompts']} requests failed")
@@ -68,4 +67,5 @@ def output_speed(command_of, binary, tokenizer, requests=REQUESTS):
     """Tokens of answers per second of the server that `command_of(port)` starts."""
     port = free_port()
     with running(command_of(port)):
+        load(binary, port, tokenizer, requests, seed=1)  # Warms up; a prefix cache gains nothing from it.
         return load(binary, port, tokenizer, requests)["output_throughput"]
