@@ -19,7 +19,14 @@ ZmqLimits link_limits() {
 }  // namespace
 
 GatewayLink::GatewayLink(GatewayLinkConfig config, Hooks hooks, const Clock& clock)
-    : config_(std::move(config)), hooks_(std::move(hooks)), clock_(clock) {}
+    : config_(std::move(config)),
+      hooks_(std::move(hooks)),
+      clock_(clock),
+      protocol_({.hello = config_.hello,
+                 .patience_ms = config_.patience_ms,
+                 .hello_ms = config_.hello_ms,
+                 .max_queued = config_.max_queued},
+                now_ms()) {}
 
 Result<std::unique_ptr<GatewayLink>> GatewayLink::start(GatewayLinkConfig config, Hooks hooks,
                                                         const Clock& clock) {
@@ -30,7 +37,6 @@ Result<std::unique_ptr<GatewayLink>> GatewayLink::start(GatewayLinkConfig config
                       ZmqSocket::dealer(link->context_, keys.own, keys.gateway, link_limits()),
                       "gateway link");
   LOCKSTEP_TRY(link->socket_.connect(link->config_.endpoint), "gateway link");
-  link->last_word_ms_ = link->now_ms();
   link->thread_ = std::thread([raw = link.get()] { raw->run(); });
   return link;
 }
@@ -44,23 +50,14 @@ GatewayLink::~GatewayLink() {
 std::vector<ToReplica> GatewayLink::take(int wait_ms) {
   std::unique_lock lock(mutex_);
   arrived_.wait_for(lock, std::chrono::milliseconds(wait_ms),
-                    [this] { return !inbox_.empty() || !lost_.ok(); });
-  std::vector<ToReplica> orders(std::make_move_iterator(inbox_.begin()),
-                                std::make_move_iterator(inbox_.end()));
-  inbox_.clear();
-  return orders;
+                    [this] { return protocol_.has_orders() || !lost_.ok(); });
+  return protocol_.take_orders();
 }
 
 bool GatewayLink::send(std::uint64_t epoch, std::variant<ProgressMessage, DrainedMessage> body) {
   {
     const std::scoped_lock lock(mutex_);
-    if (epoch != epoch_ || epoch == 0) return true;  // Of a generation that is over.
-    if (outbox_.size() >= config_.max_queued) {
-      epoch_ = 0;
-      outbox_.clear();
-      return false;
-    }
-    outbox_.push_back({epoch, std::move(body)});
+    if (!protocol_.say(epoch, std::move(body))) return false;
   }
   wakeup_.ring();
   return true;
@@ -74,149 +71,84 @@ Status GatewayLink::status() const {
 void GatewayLink::run() {
   const std::array<const ZmqSocket*, 1> sockets{&socket_};
   while (!stopping_.load()) {
-    wait_for_messages(sockets, wakeup_, next_wait_ms(now_ms()));
-    const std::int64_t now = now_ms();
-    receive_all(now);
-    keep_lease(now);
-    speak(now);
-    send_queued();
+    wait_for_messages(sockets, wakeup_, next_wait_ms());
+    receive_all();
+    keep_lease();
+    send_all();
   }
-  send_queued();
+  send_all();
 }
 
-int GatewayLink::next_wait_ms(std::int64_t now_ms) const {
+int GatewayLink::next_wait_ms() const {
   constexpr std::int64_t kLongest = 100;
-  return static_cast<int>(std::clamp<std::int64_t>(next_beat_ms_ - now_ms, 0, kLongest));
+  const std::scoped_lock lock(mutex_);
+  if (!lost_.ok()) return kLongest;  // There is nothing to say any more.
+  return static_cast<int>(
+      std::clamp<std::int64_t>(protocol_.next_word_ms() - now_ms(), 0, kLongest));
 }
 
-void GatewayLink::receive_all(std::int64_t now_ms) {
+// Only the gateway has the key under which these came.
+void GatewayLink::receive_all() {
   while (auto message = socket_.receive(1)) {
-    // Only the gateway has the key that this came under.
-    last_word_ms_ = now_ms;
     auto decoded = message->frames.size() == 1 && !message->more_frames
                        ? decode_to_replica(message->frames[0])
                        : Error{ErrorCode::kCorrupt, "not one frame"};
     if (!decoded.ok()) {
       log_event(LogLevel::kError, "gateway_garbage", {{"error", decoded.error().message}});
-      end_generation();
-      continue;
     }
-    obey(std::move(decoded).value());
-  }
-}
-
-void GatewayLink::obey(ToReplica message) {
-  if (std::holds_alternative<IdentifyMessage>(message.body)) return end_generation();
-  const auto* welcome = std::get_if<WelcomeMessage>(&message.body);
-  {
-    const std::scoped_lock lock(mutex_);
-    if (welcome == nullptr && message.epoch != epoch_) return;
-  }
-  if (welcome != nullptr && message.epoch <= last_epoch_) return;
-  if (welcome != nullptr) {
-    begin(*welcome);
-  } else {
-    if (message.sequence <= received_) return;  // A duplicate.
-    if (message.sequence != received_ + 1) {
-      log_event(LogLevel::kWarning, "orders_missing", {{"after", received_}});
-      return end_generation();
-    }
-    received_ = message.sequence;
-  }
-  if (const auto* lease = std::get_if<LeaseMessage>(&message.body)) {
-    lease_sequence_ = lease->sequence;
-    return;
-  }
-  bool full = false;
-  {
-    const std::scoped_lock lock(mutex_);
-    // Of the last generation: the step thread would drop it anyway.
-    if (welcome != nullptr) inbox_.clear();
-    full = inbox_.size() >= config_.max_queued;
-    if (!full) inbox_.push_back(std::move(message));
-  }
-  if (full) return end_generation();
-  arrived_.notify_all();
-}
-
-void GatewayLink::begin(const WelcomeMessage& welcome) {
-  lease_ms_ = static_cast<int>(welcome.lease_ms);
-  beat_ms_ = static_cast<int>(welcome.beat_ms);
-  last_epoch_ = welcome.epoch;
-  received_ = sent_ = 0;
-  next_beat_ms_ = 0;  // At once: the gateway hears that it was heard.
-  const std::scoped_lock lock(mutex_);
-  epoch_ = welcome.epoch;
-  outbox_.clear();
-}
-
-void GatewayLink::end_generation() {
-  next_beat_ms_ = 0;
-  const std::scoped_lock lock(mutex_);
-  epoch_ = 0;
-  outbox_.clear();
-}
-
-void GatewayLink::keep_lease(std::int64_t now_ms) {
-  const std::int64_t silent_ms = now_ms - last_word_ms_;
-  const int limit_ms = lease_ms_ > 0 ? lease_ms_ : config_.patience_ms;
-  if (silent_ms < limit_ms) return;
-  if (status().ok()) {
-    log_event(LogLevel::kError, "gateway_lost", {{"silent_ms", silent_ms}});
+    std::uint64_t ended = 0;
+    bool orders = false;
     {
       const std::scoped_lock lock(mutex_);
-      lost_ = Error{ErrorCode::kTimeout, "the gateway at " + config_.endpoint +
-                                             " has not been heard for " +
-                                             std::to_string(silent_ms) + " ms"};
+      ended = protocol_.epoch();
+      if (decoded.ok()) {
+        protocol_.receive(now_ms(), std::move(decoded).value());
+      } else {
+        protocol_.receive_garbage(now_ms());
+      }
+      if (protocol_.epoch() != 0) ended = 0;
+      orders = protocol_.has_orders();
     }
+    if (ended != 0) log_event(LogLevel::kWarning, "generation_lost", {{"epoch", ended}});
+    if (orders) arrived_.notify_all();
+  }
+}
+
+void GatewayLink::keep_lease() {
+  std::int64_t over_ms = 0;  // Since the lease ended.
+  bool first = false;
+  {
+    const std::scoped_lock lock(mutex_);
+    over_ms = now_ms() - protocol_.lease_ends_ms();
+    if (over_ms < 0) return;
+    first = lost_.ok();
+    if (first) {
+      lost_ = Error{ErrorCode::kTimeout,
+                    "the gateway at " + config_.endpoint + " has not been heard for a lease"};
+    }
+  }
+  if (first) {
+    log_event(LogLevel::kError, "gateway_lost", {{"endpoint", config_.endpoint}});
     arrived_.notify_all();
   }
-  if (silent_ms < limit_ms + config_.farewell_ms || abandoned_) return;
+  if (over_ms < config_.farewell_ms || abandoned_) return;
   abandoned_ = true;
   if (hooks_.abandon) hooks_.abandon();
 }
 
-// A beat, or the Hello before the first one.
-void GatewayLink::speak(std::int64_t now_ms) {
-  if (now_ms < next_beat_ms_) return;
-  std::uint64_t epoch = 0;
-  {
-    const std::scoped_lock lock(mutex_);
-    if (!lost_.ok()) {
-      next_beat_ms_ = now_ms + config_.hello_ms;
-      return;
-    }
-    epoch = epoch_;
-  }
-  if (epoch == 0) {
-    next_beat_ms_ = now_ms + config_.hello_ms;
-    const Bytes bytes = encode_wire(ToGateway{0, 0, config_.hello});
-    (void)socket_.send(std::array<ByteView, 1>{bytes});
-    return;
-  }
-  next_beat_ms_ = now_ms + beat_ms_;
-  BeatMessage beat = hooks_.beat();
-  beat.sequence = lease_sequence_;
-  const Bytes bytes = encode_wire(ToGateway{epoch, sent_ + 1, beat});
-  // One that cannot be sent now is not missed: the next one has its number.
-  if (socket_.send(std::array<ByteView, 1>{bytes}) == ZmqSent::kSent) ++sent_;
-}
-
-void GatewayLink::send_queued() {
+void GatewayLink::send_all() {
   for (;;) {
-    Outgoing message;
+    std::optional<ToGateway> message;
     {
       const std::scoped_lock lock(mutex_);
-      if (outbox_.empty()) return;
-      message = outbox_.front();
+      if (!lost_.ok()) return;  // For good, whatever the gateway says later.
+      message = protocol_.next_message(now_ms(), hooks_.beat);
     }
-    ToGateway out{message.epoch, sent_ + 1, {}};
-    std::visit([&](auto& body) { out.body = std::move(body); }, message.body);
-    const Bytes bytes = encode_wire(out);
+    if (!message) return;
+    const Bytes bytes = encode_wire(*message);
     if (socket_.send(std::array<ByteView, 1>{bytes}) != ZmqSent::kSent) return;  // Later.
-    ++sent_;
     const std::scoped_lock lock(mutex_);
-    if (!outbox_.empty() && outbox_.front().epoch == message.epoch) outbox_.pop_front();
+    protocol_.sent();
   }
 }
 

@@ -1,11 +1,10 @@
-// A replica's end of the connection to its gateway: one thread that owns the socket, keeps the
-// lease, beats, and numbers what is sent. It knows generations, and nothing of sequences.
+// A replica's end of the connection to its gateway: one thread that owns the socket and lets the
+// protocol (link_protocol.h) say what is sent. It knows nothing of sequences.
 #pragma once
 
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -18,6 +17,7 @@
 #include "base/curve_key.h"
 #include "base/wire.h"
 #include "base/zmq_socket.h"
+#include "worker/service/link_protocol.h"
 
 namespace lockstep {
 
@@ -59,21 +59,12 @@ class GatewayLink {
   Status status() const;
 
  private:
-  struct Outgoing {
-    std::uint64_t epoch = 0;
-    std::variant<ProgressMessage, DrainedMessage> body;
-  };
-
   GatewayLink(GatewayLinkConfig config, Hooks hooks, const Clock& clock);
   void run();
-  void receive_all(std::int64_t now_ms);
-  void obey(ToReplica message);
-  void keep_lease(std::int64_t now_ms);
-  void speak(std::int64_t now_ms);
-  void send_queued();
-  void begin(const WelcomeMessage& welcome);
-  void end_generation();
-  int next_wait_ms(std::int64_t now_ms) const;
+  void receive_all();
+  void keep_lease();
+  void send_all();
+  int next_wait_ms() const;
   std::int64_t now_ms() const { return clock_.monotonic_ns() / 1'000'000; }
 
   const GatewayLinkConfig config_;
@@ -84,21 +75,11 @@ class GatewayLink {
 
   // Of the link's thread.
   ZmqSocket socket_;
-  std::uint64_t last_epoch_ = 0;  // The newest that was begun.
-  std::uint64_t received_ = 0;    // Number of the last order of this generation,
-  std::uint64_t sent_ = 0;        // ... and of the last message.
-  std::uint64_t lease_sequence_ = 0;
-  int lease_ms_ = 0;
-  int beat_ms_ = 0;
-  std::int64_t last_word_ms_ = 0;  // From the gateway.
-  std::int64_t next_beat_ms_ = 0;  // Or Hello.
   bool abandoned_ = false;
 
   mutable std::mutex mutex_;  // Of what follows, down to the blank line.
   std::condition_variable arrived_;
-  std::uint64_t epoch_ = 0;  // 0: none; Hello is being said.
-  std::deque<ToReplica> inbox_;
-  std::deque<Outgoing> outbox_;
+  LinkProtocol protocol_;
   Status lost_;
 
   std::atomic<bool> stopping_ = false;
