@@ -109,9 +109,9 @@ class Dispatcher {
   // ---- What happens. Each may give effects.
 
   // A new job; AcceptEffect follows when its row is on disk or why not.
-  void submit(Now now, JobRecord job);
+  void submit(Now now, JobRecord record);
   // After a restart: the jobs that were accepted and have not ended. Requires: no job is known yet.
-  void recover(Now now, const std::vector<WaitingJob>& jobs);
+  void recover(Now now, const std::vector<WaitingJob>& waiting);
   // The answer to a LoadEffect.
   void loaded(Now now, RequestId id, Result<StoredJob> job);
   // The answer to a StoreEffect.
@@ -121,9 +121,9 @@ class Dispatcher {
   // A client's connection to a job opened (+1) or closed (-1).
   void watch(Now now, RequestId id, int change);
   // What a replica says, in the order in which it said it.
-  void message(Now now, ReplicaId replica, const ToGateway& message);
+  void message(Now now, ReplicaId id, const ToGateway& message);
   // The replica's processes are gone, or its connection was refused.
-  void replica_lost(Now now, ReplicaId replica, const std::string& reason);
+  void replica_lost(Now now, ReplicaId id, const std::string& reason);
   // Nothing new is accepted or assigned from now on. What runs goes on for at most `patience_ms`,
   // then stays on disk as it is; StopEffect when nothing runs.
   void drain(Now now, std::int64_t patience_ms);
@@ -198,7 +198,7 @@ class Dispatcher {
   void assign(Job& job, std::uint32_t choice, Replica& replica);
   void send(Replica& replica, ReplicaOrder body);
   void recall(ChoiceKey key);
-  bool make_room(Now now, PriorityClass priority);
+  bool make_room(PriorityClass priority, PriorityClass lane);
   void take_back(Now now, Replica& replica);
   void fence(Now now, Replica& replica, const std::string& reason);
   void hello(Now now, Replica& replica, const HelloMessage& message);
@@ -206,6 +206,7 @@ class Dispatcher {
   Status beat(Replica& replica, const BeatMessage& message);
   Status progress(Now now, Replica& replica, const ChoiceProgress& message);
   Status take_tokens(Now now, Job& job, const ChoiceProgress& message);
+  std::int64_t own_pause_ms(Now now) const;
   void watch_replicas(Now now);
   void check_drained(Now now);
   TenantId tenant_of(const std::string& name);

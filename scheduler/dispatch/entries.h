@@ -18,6 +18,7 @@ struct Dispatcher::Choice {
   std::uint64_t item = 0;                       // In the queue.
   PriorityClass lane = PriorityClass::kNormal;  // The class that it rose to.
   std::uint32_t attempt = 0;                    // Assignments so far.
+  std::uint32_t losses = 0;                     // Replicas that were lost under it.
   ReplicaId replica{};                          // When assigned.
   std::vector<CompletionToken> tokens;
   std::size_t given = 0;      // Tokens that a commit names, done or in flight.
@@ -38,6 +39,7 @@ struct Dispatcher::Job {
   TenantId tenant{};
   PriorityClass priority = PriorityClass::kNormal;
   JobKind kind = JobKind::kRequest;
+  bool keep_without_client = false;
   std::int64_t expires_ms = 0;
   std::uint64_t arrival = 0;
   std::int64_t since_ms = 0;

@@ -41,6 +41,7 @@ void Dispatcher::submit(Now now, JobRecord record) {
   job->tenant = tenant_of(record.tenant);
   job->priority = record.priority;
   job->kind = record.kind;
+  job->keep_without_client = record.keep_without_client;
   job->expires_ms = record.expires_ms;
   job->choices.resize(record.num_choices);
   job->since_ms = now.mono_ms;
@@ -58,6 +59,7 @@ void Dispatcher::recover(Now now, const std::vector<WaitingJob>& waiting) {
     job->tenant = tenant_of(known.tenant);
     job->priority = known.priority;
     job->kind = known.kind;
+    job->keep_without_client = known.keep_without_client;
     job->expires_ms = known.expires_ms;
     job->choices.resize(known.num_choices);
     job->since_ms = now.mono_ms;
@@ -205,6 +207,9 @@ void Dispatcher::ended(Now now, RequestId id, const Status& status) {
 }
 
 void Dispatcher::forget(RequestId id) {
+  const Job& job = *jobs_.at(id);
+  if (job.loading) --num_loading_;
+  expiring_.erase({job.expires_ms, id});
   left_.erase(id);
   dirty_.erase(id);
   jobs_.erase(id);
@@ -307,8 +312,8 @@ void Dispatcher::watch(Now now, RequestId id, int change) {
   Job& job = *found->second;
   job.watchers += change;
   CHECK(job.watchers >= 0, "more clients left than came");
-  const bool leaves = job.watchers == 0 && job.kind == JobKind::kRequest &&
-                      !(job.record && job.record->keep_without_client);
+  const bool leaves =
+      job.watchers == 0 && job.kind == JobKind::kRequest && !job.keep_without_client;
   job.left_ms = leaves ? now.mono_ms : 0;
   if (leaves) {
     left_.insert(id);
@@ -320,8 +325,11 @@ void Dispatcher::watch(Now now, RequestId id, int change) {
 // Deadlines of jobs, clients that did not come back, terminal rows that did not fit on the disk.
 void Dispatcher::watch_jobs(Now now) {
   std::vector<std::pair<RequestId, JobState>> over;
+  const std::int64_t pause_ms = own_pause_ms(now);
   for (const RequestId& id : left_) {
-    if (now.mono_ms - jobs_.at(id)->left_ms >= config_.client_grace_ms) {
+    Job& job = *jobs_.at(id);
+    job.left_ms += pause_ms;
+    if (now.mono_ms - job.left_ms >= config_.client_grace_ms) {
       over.emplace_back(id, JobState::kCancelled);
     }
   }

@@ -39,20 +39,21 @@ bool Dispatcher::assign_next(Now now) {
   const ChoiceKey key = queued_.at(next->id);
   Job& job = *jobs_.at(key.request);
   Replica* replica = choose_replica(job);
-  if (replica == nullptr && !make_room(now, job.priority)) return false;
+  if (replica == nullptr && !make_room(job.priority, next->lane)) return false;
   if (replica == nullptr) replica = choose_replica(job);
   if (replica == nullptr) return false;
+  // What is being loaded came first: a place is kept for it.
+  std::size_t credits = 0;
+  for (const auto& [id, one] : replicas_) {
+    if (one->state == ReplicaState::kReady) credits += one->free_credits();
+  }
+  if (num_loading_ >= credits) return false;
   if (job.record != nullptr) {
     dequeue(job.choices[key.choice]);
     job.choices[key.choice].lane = next->lane;
     assign(job, key.choice, *replica);
     return true;
   }
-  std::size_t credits = 0;
-  for (const auto& [id, one] : replicas_) {
-    if (one->state == ReplicaState::kReady) credits += one->free_credits();
-  }
-  if (num_loading_ >= credits) return false;
   for (Choice& choice : job.choices) {
     if (choice.state == Choice::State::kQueued) dequeue(choice);
   }
@@ -118,15 +119,16 @@ void Dispatcher::recall(ChoiceKey key) {
   choice.state = Choice::State::kIdle;
 }
 
-// Takes back the latest choice of the lowest class below `priority`. False if there is none.
-bool Dispatcher::make_room(Now, PriorityClass priority) {
+// Takes back the latest choice of the lowest class below `priority`, unless it has risen to `lane`
+// by waiting. False if there is none.
+bool Dispatcher::make_room(PriorityClass priority, PriorityClass lane) {
   const Job* victim = nullptr;
   ChoiceKey key;
   for (const auto& [id, replica] : replicas_) {
     if (replica->state != ReplicaState::kReady) continue;
     for (const ChoiceKey& candidate : replica->assigned) {
       const Job& job = *jobs_.at(candidate.request);
-      if (job.priority <= priority) continue;
+      if (job.priority <= priority || job.choices[candidate.choice].lane <= lane) continue;
       if (victim != nullptr &&
           std::pair(job.priority, job.arrival) < std::pair(victim->priority, victim->arrival)) {
         continue;
@@ -150,11 +152,11 @@ void Dispatcher::take_back(Now now, Replica& replica) {
     if (choice.state != Choice::State::kAssigned) continue;  // Its job ended on the way.
     choice.state = Choice::State::kIdle;
     ++counts_.requeued;
-    if (choice.attempt >= config_.max_attempts) {
+    if (++choice.losses >= config_.max_attempts) {
       finish_choice(
           now, job, key.choice,
           {.status = Error{ErrorCode::kUnavailable,
-                           "lost its replica " + std::to_string(choice.attempt) + " times"},
+                           "lost its replica " + std::to_string(choice.losses) + " times"},
            .num_tokens = static_cast<std::uint32_t>(choice.tokens.size())});
       continue;
     }
@@ -281,7 +283,7 @@ Status Dispatcher::progress(Now now, Replica& replica, const ChoiceProgress& mes
   if (!message.end->status.ok() && is_replicas_fault(message.end->status)) {
     choice.state = Choice::State::kIdle;
     replica.assigned.erase(message.key);
-    if (choice.attempt >= config_.max_attempts) {
+    if (++choice.losses >= config_.max_attempts) {
       finish_choice(now, job, message.key.choice, *message.end);
       return {};
     }
@@ -328,13 +330,18 @@ Status Dispatcher::take_tokens(Now now, Job& job, const ChoiceProgress& message)
   return {};
 }
 
-void Dispatcher::watch_replicas(Now now) {
-  // Our own pause condemns nobody.
+// How long nobody ticked, when that was so long that what others said meanwhile may wait unheard:
+// our own pause condemns nobody.
+std::int64_t Dispatcher::own_pause_ms(Now now) const {
   const std::int64_t gap = now.mono_ms - last_tick_ms_;
-  const bool paused = last_tick_ms_ != 0 && gap > config_.beat_timeout_ms / 4;
+  return last_tick_ms_ != 0 && gap > config_.beat_timeout_ms / 4 ? gap : 0;
+}
+
+void Dispatcher::watch_replicas(Now now) {
+  const std::int64_t pause_ms = own_pause_ms(now);
   for (auto& [id, replica] : replicas_) {
     if (replica->state == ReplicaState::kAbsent) continue;
-    if (paused) replica->heard_ms += gap;
+    replica->heard_ms += pause_ms;
     if (now.mono_ms - replica->heard_ms > config_.beat_timeout_ms) {
       fence(now, *replica, "silent for " + std::to_string(now.mono_ms - replica->heard_ms) + " ms");
       continue;

@@ -1,171 +1,13 @@
 #include "scheduler/dispatcher.h"
 
 #include <algorithm>
-#include <optional>
 
 #include <gtest/gtest.h>
 
+#include "tests/scheduler/dispatcher_support.h"
+
 namespace lockstep {
 namespace {
-
-constexpr ReplicaId kA{1};
-constexpr ReplicaId kB{2};
-
-RequestId id_of(std::uint8_t n) {
-  RequestId id;
-  id.bytes[15] = n;
-  return id;
-}
-
-Digest model() {
-  Digest digest;
-  digest.bytes[0] = 7;
-  return digest;
-}
-
-JobRecord job(std::uint8_t n, PriorityClass priority = PriorityClass::kNormal) {
-  JobRecord record;
-  record.id = id_of(n);
-  record.tenant = "t";
-  record.priority = priority;
-  record.prompt = {1, 2, 3};
-  record.sampling.max_completion_tokens = 1000;
-  record.model_id = model();
-  record.numerics_version = 1;
-  return record;
-}
-
-std::vector<CompletionToken> tokens(std::uint32_t first, std::uint32_t count) {
-  std::vector<CompletionToken> made(count);
-  for (std::uint32_t i = 0; i < count; ++i) made[i].token = 100 + first + i;
-  return made;
-}
-
-// A dispatcher with a clock, a store that answers when it is told to, and what came out.
-class DispatcherTest : public testing::Test {
- protected:
-  DispatcherTest() : dispatcher_(config()) {}
-
-  static DispatcherConfig config() {
-    DispatcherConfig config;
-    config.model_id = model();
-    config.numerics_version = 1;
-    config.max_attempts = 3;
-    return config;
-  }
-
-  void collect() {
-    for (Effect& effect : dispatcher_.take_effects()) {
-      if (auto* store = std::get_if<StoreEffect>(&effect)) {
-        unstored_.push_back(store->ticket);
-        for (StoreWrite& write : store->writes) writes_.push_back(std::move(write));
-      } else {
-        effects_.push_back(std::move(effect));
-      }
-    }
-  }
-
-  // Lets the store answer all that it was asked.
-  void store(const Status& status = {}) {
-    collect();
-    while (!unstored_.empty()) {
-      const std::uint64_t ticket = unstored_.front();
-      unstored_.erase(unstored_.begin());
-      dispatcher_.stored(now_, ticket, status);
-      if (!status.ok()) break;
-      collect();
-    }
-    collect();
-  }
-
-  void accept(JobRecord record) {
-    dispatcher_.submit(now_, std::move(record));
-    store();
-  }
-
-  // The epoch that the replica was given.
-  std::uint64_t hello(ReplicaId replica, std::uint32_t credits = 4) {
-    HelloMessage message;
-    message.model_id = model();
-    message.numerics_version = 1;
-    message.max_sequences = credits;
-    dispatcher_.message(now_, replica, {.body = message});
-    collect();
-    sequence_[replica] = 0;
-    return last_sent<WelcomeMessage>(replica)->epoch;
-  }
-
-  void say(ReplicaId replica, std::uint64_t epoch, decltype(ToGateway::body) body) {
-    dispatcher_.message(
-        now_, replica, {.epoch = epoch, .sequence = ++sequence_[replica], .body = std::move(body)});
-    collect();
-  }
-
-  void progress(ReplicaId replica, std::uint64_t epoch, ChoiceProgress choice) {
-    ProgressMessage message;
-    message.choices.push_back(std::move(choice));
-    say(replica, epoch, std::move(message));
-  }
-
-  void advance(std::int64_t ms) {
-    for (std::int64_t gone = 0; gone < ms; gone += 50) {
-      now_.mono_ms += 50;
-      now_.unix_ms += 50;
-      dispatcher_.tick(now_);
-    }
-    collect();
-  }
-
-  // The last message of this kind to the replica.
-  template <typename Message>
-  std::optional<Message> last_sent(ReplicaId replica) const {
-    for (auto it = effects_.rbegin(); it != effects_.rend(); ++it) {
-      const auto* send = std::get_if<SendEffect>(&*it);
-      if (send == nullptr || send->replica != replica) continue;
-      if (const auto* body = std::get_if<Message>(&send->message.body)) return *body;
-    }
-    return std::nullopt;
-  }
-
-  template <typename Kind>
-  std::vector<Kind> all() const {
-    std::vector<Kind> found;
-    for (const Effect& effect : effects_) {
-      if (const auto* one = std::get_if<Kind>(&effect)) found.push_back(*one);
-    }
-    return found;
-  }
-
-  template <typename Kind>
-  std::vector<Kind> all_writes() const {
-    std::vector<Kind> found;
-    for (const StoreWrite& write : writes_) {
-      if (const auto* one = std::get_if<Kind>(&write)) found.push_back(*one);
-    }
-    return found;
-  }
-
-  static ChoiceProgress piece(std::uint8_t n, std::uint32_t attempt, std::uint32_t first,
-                              std::uint32_t count, bool last = false) {
-    ChoiceProgress choice{.key = {id_of(n), 0},
-                          .attempt = attempt,
-                          .first = first,
-                          .tokens = tokens(first, count),
-                          .end = std::nullopt};
-    if (last) {
-      choice.end = ChoiceEnd{};
-      choice.end->num_tokens = first + count;
-    }
-    return choice;
-  }
-
-  Now now_{.mono_ms = 1000, .unix_ms = 1'000'000};
-  Dispatcher dispatcher_;
-  std::vector<Effect> effects_;
-  std::vector<StoreWrite> writes_;
-  std::vector<std::uint64_t> unstored_;
-  std::map<ReplicaId, std::uint64_t> sequence_;
-};
 
 TEST_F(DispatcherTest, AcceptsAndAssignsOnlyWhenTheRowIsOnDisk) {
   hello(kA);
@@ -313,11 +155,15 @@ TEST_F(DispatcherTest, FencesWhoIsSilentAndWhoseStepHangs) {
 
 TEST_F(DispatcherTest, CondemnsNobodyForItsOwnPause) {
   hello(kA);
+  accept(job(1));
+  dispatcher_.watch(now_, id_of(1), 1);
+  dispatcher_.watch(now_, id_of(1), -1);
   advance(50);
   now_.mono_ms += 60'000;
   dispatcher_.tick(now_);
-  collect();
+  store();
   EXPECT_TRUE(all<FenceEffect>().empty());
+  EXPECT_TRUE(all<EndEffect>().empty());
 }
 
 TEST_F(DispatcherTest, RenewsTheLeaseWithEveryBeat) {
@@ -409,6 +255,15 @@ TEST_F(DispatcherTest, GivesAClientThatLeftHalfAMinute) {
   EXPECT_EQ(all<EndEffect>()[0].id, id_of(1));
 }
 
+TEST_F(DispatcherTest, KeepsAJobWithAKeyThatIsOnDiskAlone) {
+  dispatcher_.recover(now_, {{.id = id_of(1), .tenant = "t", .keep_without_client = true}});
+  dispatcher_.watch(now_, id_of(1), 1);
+  dispatcher_.watch(now_, id_of(1), -1);
+  advance(30'100);
+  store();
+  EXPECT_EQ(dispatcher_.num_jobs(), 1U);
+}
+
 TEST_F(DispatcherTest, ExpiresAJobAtItsDeadline) {
   JobRecord record = job(1);
   record.expires_ms = now_.unix_ms + 1000;
@@ -433,6 +288,22 @@ TEST_F(DispatcherTest, TakesBackALowerClassForAHigherOne) {
   progress(kA, epoch, piece(3, 1, 0, 1, true));
   EXPECT_EQ(last_sent<AssignMessage>(kA)->key.request, id_of(2));
   EXPECT_EQ(last_sent<AssignMessage>(kA)->delivered, tokens(0, 5));
+}
+
+TEST_F(DispatcherTest, LeavesInPlaceWhatHasRisenToTheClass) {
+  accept(job(1, PriorityClass::kBatch));
+  advance(30'100);
+  hello(kA, 1);
+  accept(job(2, PriorityClass::kNormal));
+  EXPECT_FALSE(last_sent<CancelMessage>(kA));
+}
+
+TEST_F(DispatcherTest, MakesNoRoomForAnEqualThatHasRisen) {
+  const std::uint64_t epoch = hello(kA, 1);
+  accept(job(1));
+  accept(job(2));
+  for (int s = 0; s < 31; ++s, advance(1000)) say(kA, epoch, BeatMessage{});
+  EXPECT_FALSE(last_sent<CancelMessage>(kA));
 }
 
 TEST_F(DispatcherTest, GoesWhereThePromptWasComputedBefore) {
@@ -460,6 +331,13 @@ TEST_F(DispatcherTest, GoesOnWithWhatARestartFindsOnDisk) {
   collect();
   ASSERT_TRUE(last_sent<AssignMessage>(kA));
   EXPECT_EQ(last_sent<AssignMessage>(kA)->delivered, tokens(0, 4));
+}
+
+TEST_F(DispatcherTest, KeepsAPlaceForWhatIsBeingLoaded) {
+  dispatcher_.recover(now_, {{.id = id_of(1), .tenant = "t"}});
+  hello(kA, 1);
+  accept(job(2));
+  EXPECT_FALSE(last_sent<AssignMessage>(kA));
 }
 
 TEST_F(DispatcherTest, RefusesToGoOnWithAnotherModel) {
@@ -494,6 +372,20 @@ TEST_F(DispatcherTest, FailsAChoiceThatLosesReplicaAfterReplica) {
   store();
   ASSERT_EQ(all<EndEffect>().size(), 1U);
   EXPECT_EQ(all<EndEffect>()[0].outcome.state, JobState::kFailed);
+}
+
+TEST_F(DispatcherTest, DoesNotCountRoomMadeForOthersAsALoss) {
+  const std::uint64_t epoch = hello(kA, 1);
+  accept(job(1, PriorityClass::kBatch));
+  for (std::uint8_t n = 2; n <= 5; ++n) {
+    accept(job(n, PriorityClass::kInteractive));
+    progress(kA, epoch, piece(n, 1, 0, 1, true));
+    store();
+  }
+  EXPECT_EQ(last_sent<AssignMessage>(kA)->attempt, 5U);
+  dispatcher_.replica_lost(now_, kA, "died");
+  store();
+  EXPECT_EQ(dispatcher_.num_jobs(), 1U);
 }
 
 TEST_F(DispatcherTest, TellsARequestsFaultFromAReplicas) {
