@@ -106,13 +106,13 @@ class Watcher(threading.Thread):
         return {key: self.before[key] + sum(last[key] for last in self.last.values()) for key in self.KEYS}
 
 
-def disturb(gateway, clients, draw, stopped_s):
+def disturb(gateway, clients, draw, stopped_s, timeout):
     """`kill -9` of a follower, then of a leader, and a rank stopped for a while, at drawn points of the answers."""
     total = sum(client.body["max_tokens"] for client in clients)
     at = sorted(draw.uniform(0.1, 0.7) for _ in range(3))
 
     def wait_for(share):
-        end = time.monotonic() + 120
+        end = time.monotonic() + timeout
         while sum(c.seen for c in clients) < share * total and any(c.is_alive() for c in clients):
             assert time.monotonic() < end, gateway.logged()
             time.sleep(0.01)
@@ -167,7 +167,7 @@ def run_disturbed(serve, load, seed, *, stopped_s, at_least, timeout=300):
     gateway.wait_ready(2)
     watcher = Watcher(gateway)
     clients = [Client(gateway, body, timeout) for body in load.bodies]
-    disturb(gateway, clients, random.Random(seed), stopped_s)
+    disturb(gateway, clients, random.Random(seed), stopped_s, timeout)
     for client in clients:
         client.join(timeout)
     counted = watcher.stop()
