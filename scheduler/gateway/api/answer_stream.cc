@@ -1,5 +1,6 @@
 #include "scheduler/gateway/api/answer_stream.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/check.h"
@@ -56,7 +57,11 @@ std::string AnswerStream::start() {
 
 std::string AnswerStream::event_id() const {
   EventId id{form_.record->id, {}};
-  for (const Choice& choice : choices_) id.choices.push_back({choice.next, choice.ended});
+  // What the client had before this stream counts, whether it was computed into text again or not.
+  for (const Choice& choice : choices_) {
+    id.choices.push_back(
+        {std::max(choice.next, choice.seen.num_tokens), choice.ended || choice.seen.ended});
+  }
   return id.text();
 }
 

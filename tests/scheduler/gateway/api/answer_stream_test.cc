@@ -100,6 +100,15 @@ TEST(AnswerStream, GoesOnBehindAnyEventWithTheSameBytes) {
   }
 }
 
+TEST(AnswerStream, NamesWhatTheClientHasOfEveryChoiceWhicheverGoesOnFirst) {
+  Fixture fixture;
+  fixture.record.num_choices = 3;
+  AnswerStream answer(fixture.form(),
+                      EventId{fixture.record.id, {{1, false}, {3, false}, {4, true}}});
+  const std::string out = answer.take(0, {fixture.tokens, {}});
+  EXPECT_EQ(out.find("id: 0123456789abcdef0123456789abcdef:3,3,4e\n"), 0U);
+}
+
 TEST(AnswerStream, DoesNotDependOnHowTokensCome) {
   Fixture fixture;
   fixture.options.num_top_logprobs = 1;
