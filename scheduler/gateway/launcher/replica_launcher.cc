@@ -136,8 +136,11 @@ Status ReplicaLauncher::watch(ReplicaId replica, const std::vector<RankProcess>&
     if (known) continue;
     auto handle = ProcessHandle::open(rank.pid, rank.start_ticks);
     if (!handle.ok()) return std::move(handle).error().with_context("watch");
-    // While the handle is held the pid is not given again, so this is the parent of that process.
-    if (parent_of(static_cast<pid_t>(rank.pid)) != entry->child.pid()) {
+    // One that was adopted has lost its parent. While the handle is held the pid is not given
+    // again, so this is the parent of that process.
+    const bool adopted = std::ranges::any_of(
+        entry->ranks, [&](const ProcessHandle& held) { return held.pid() == rank.pid; });
+    if (!adopted && parent_of(static_cast<pid_t>(rank.pid)) != entry->child.pid()) {
       return Error{ErrorCode::kPermission,
                    "watch: process " + std::to_string(rank.pid) + " is none of the replica's"};
     }

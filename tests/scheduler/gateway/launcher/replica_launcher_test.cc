@@ -251,6 +251,9 @@ TEST_F(ReplicaLauncherTest, LetsReplicasOutliveItAndALaterOneAdoptsThem) {
   EXPECT_EQ(folders(), 1U);  // In use.
   const Status adopted = launcher_->adopt(kA, ranks);
   ASSERT_TRUE(adopted.ok()) << adopted.error().message;
+  const Status watched = launcher_->watch(kA, ranks);  // It says Hello, of the same processes.
+  ASSERT_TRUE(watched.ok()) << watched.error().message;
+  EXPECT_EQ(launcher_->watch(kA, {this_process()}).error().code, ErrorCode::kPermission);
   ::kill(static_cast<pid_t>(ranks[1].pid), SIGKILL);
   ASSERT_TRUE(death());
   launcher_->kill(kA);
