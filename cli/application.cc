@@ -97,7 +97,7 @@ Result<int> act(const CommandContext& context) {
   }
 }
 
-void add_global_options(CLI::App& root) {
+void add_global_options(CLI::App& root, const CommandContext& context) {
   root.set_help_flag("-h,--help", "This text; `lockstep SUBCOMMAND --help` for one subcommand.");
   root.set_version_flag("--version", version_text,
                         "Versions of program, numerics and store; build type; compiler.");
@@ -110,12 +110,14 @@ void add_global_options(CLI::App& root) {
              "What is logged on stderr, one event a line.")
       ->type_name("LEVEL");
   root.get_option("--log-level")
-      ->description("debug, info, warning, error or off: what is logged on stderr. [warning]");
+      ->description(
+          "debug, info, warning, error or off: what is logged on stderr. [warning; serve and "
+          "worker: info]");
   add_choice(root, "--log-format", log->format, {"text", "json"},
              "One event a line, for people or for programs.");
-  root.parse_complete_callback([log] {
+  root.parse_complete_callback([log, &context, option = root.get_option("--log-level")] {
     const auto level = parse_log_level(log->level);
-    configure_log(level.ok() ? level.value() : LogLevel::kWarning,
+    configure_log(option->count() > 0 && level.ok() ? level.value() : context.log_level,
                   log->format == "json" ? LogFormat::kJson : LogFormat::kText);
   });
 }
@@ -140,7 +142,7 @@ std::unique_ptr<CLI::App> make_root(CommandContext& context) {
       CommandHelp{.summary = "runs one large language model over many ranks, and the answer is the "
                              "same, bit for bit, for any number of them.",
                   .usages = {"lockstep SUBCOMMAND [options]"}}));
-  add_global_options(*root);
+  add_global_options(*root, context);
   return root;
 }
 
@@ -164,6 +166,10 @@ void set_action(CLI::App& command, CommandContext& context, std::function<Result
     context.command = full_name(command);
     context.action = action;
   });
+}
+
+void log_state_changes(CLI::App& command, CommandContext& context) {
+  command.preparse_callback([&context](std::size_t) { context.log_level = LogLevel::kInfo; });
 }
 
 int report_error(const CommandContext& context, const Error& error) {

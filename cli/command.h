@@ -17,6 +17,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/log.h"
 #include "base/result.h"
 
 namespace lockstep {
@@ -29,6 +30,7 @@ struct CommandContext {
   std::string
       command;  // "lockstep shard", in front of every message; "lockstep" while none was chosen.
   bool json = false;  // Results on stdout and errors on stderr are one JSON object each.
+  LogLevel log_level = LogLevel::kWarning;  // Where --log-level is not given.
 };
 
 // What `--help` says beyond the options.
@@ -51,6 +53,9 @@ CLI::Option* add_json_flag(CLI::App& command, CommandContext& context);
 // Chooses what happens when `command` was asked for. Options are owned by the action: share them by
 // std::shared_ptr.
 void set_action(CLI::App& command, CommandContext& context, std::function<Result<int>()> action);
+
+// For a subcommand that serves: what it logs by default are state changes (info), too.
+void log_state_changes(CLI::App& command, CommandContext& context);
 
 // Prints an error as one line on stderr: "lockstep shard: MESSAGE", or with `json`
 // {"error":{"code":"corrupt","exit_status":65,"message":"..."}}. Returns the exit status.

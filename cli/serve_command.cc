@@ -2,6 +2,7 @@
 #include <csignal>
 #include <cstdio>
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -83,8 +84,9 @@ Result<int> serve(const ServeOptions& options) {
   config.program = std::filesystem::read_symlink("/proc/self/exe", error).string();
   if (error) return Error{ErrorCode::kInternal, "/proc/self/exe: " + error.message()};
   for (const int signal : {SIGTERM, SIGINT, SIGUSR1, SIGHUP}) handle(signal);
-  LOCKSTEP_TRY_ASSIGN(const auto gateway,
-                      Gateway::start(std::move(config), system_clock(), system_random()), "serve");
+  auto started = Gateway::start(std::move(config), system_clock(), system_random());
+  if (!started.ok()) return std::move(started).error();
+  const std::unique_ptr<Gateway> gateway = std::move(started).value();
   // The one line of stdout: scripts wait for it.
   std::printf("%s\n", gateway->url().c_str());
   std::fflush(stdout);
@@ -172,6 +174,7 @@ void add_serve_command(CLI::App& root, CommandContext& context) {
            "77 files that others may read."});
   add_gateway_options(command, *options);
   add_replica_choices(command, *options);
+  log_state_changes(command, context);
   set_action(command, context, [options] { return serve(*options); });
 }
 

@@ -44,7 +44,8 @@ void add_state_option(CLI::App& command, std::string& directory) {
 }
 
 Result<int> back_up(const StateOptions& options, const CommandContext& context) {
-  LOCKSTEP_TRY(backup_state(options.directory, options.out), "state");
+  Status copied = backup_state(options.directory, options.out);
+  if (!copied.ok()) return std::move(copied).error();
   if (context.json) {
     LOCKSTEP_TRY(print_json(OrderedJson{{"backup", options.out}}), "result");
   }
@@ -52,7 +53,9 @@ Result<int> back_up(const StateOptions& options, const CommandContext& context) 
 }
 
 Result<int> check(const StateOptions& options, const CommandContext& context) {
-  LOCKSTEP_TRY_ASSIGN(const StateSummary summary, check_state(options.directory), "state");
+  const Result<StateSummary> checked = check_state(options.directory);
+  if (!checked.ok()) return checked.error();
+  const StateSummary& summary = checked.value();
   if (context.json) {
     LOCKSTEP_TRY(print_json({{"schema_version", summary.schema_version},
                              {"epoch", summary.epoch},
@@ -92,8 +95,8 @@ Result<int> add_key(const KeyOptions& options, const CommandContext& context) {
   key.weight = options.weight;
   const auto place = std::find(kPriorities.begin(), kPriorities.end(), options.priority);
   key.best_priority = static_cast<PriorityClass>(place - kPriorities.begin());
-  LOCKSTEP_TRY_ASSIGN(ApiKeyFile keys, ApiKeyFile::open(options.directory), "state");
-  LOCKSTEP_TRY_ASSIGN(const std::string text, keys.add(std::move(key), system_random()), "state");
+  LOCKSTEP_TRY_ASSIGN(ApiKeyFile keys, ApiKeyFile::open(options.directory), "keys");
+  LOCKSTEP_TRY_ASSIGN(const std::string text, keys.add(std::move(key), system_random()), "keys");
   if (context.json) {
     LOCKSTEP_TRY(print_json(OrderedJson{{"key", text}}), "result");
     return 0;
@@ -115,8 +118,8 @@ OrderedJson key_json(const ApiKey& key) {
 }
 
 Result<int> list_keys(const KeyOptions& options, const CommandContext& context) {
-  LOCKSTEP_TRY_ASSIGN(ApiKeyFile file, ApiKeyFile::open(options.directory), "state");
-  LOCKSTEP_TRY_ASSIGN(const std::vector<ApiKey> keys, file.list(), "state");
+  LOCKSTEP_TRY_ASSIGN(ApiKeyFile file, ApiKeyFile::open(options.directory), "keys");
+  LOCKSTEP_TRY_ASSIGN(const std::vector<ApiKey> keys, file.list(), "keys");
   OrderedJson json = OrderedJson::array();
   std::vector<std::vector<std::string>> rows = {
       {"id", "tenant", "scopes", "expires", "tokens/min", "weight", "priority"}};
@@ -143,8 +146,8 @@ Result<int> list_keys(const KeyOptions& options, const CommandContext& context) 
 }
 
 Result<int> revoke_key(const KeyOptions& options) {
-  LOCKSTEP_TRY_ASSIGN(ApiKeyFile keys, ApiKeyFile::open(options.directory), "state");
-  LOCKSTEP_TRY(keys.revoke(options.id), "state");
+  LOCKSTEP_TRY_ASSIGN(ApiKeyFile keys, ApiKeyFile::open(options.directory), "keys");
+  LOCKSTEP_TRY(keys.revoke(options.id), "keys");
   return 0;
 }
 
@@ -217,11 +220,11 @@ void add_state_command(CLI::App& root, CommandContext& context) {
   command.require_subcommand(1);
 
   const auto backup_options = std::make_shared<StateOptions>();
-  CLI::App& backup = add_command(
-      command, "backup",
-      {.summary = "copies the gateway's database into one file; to restore, stop the gateway and "
-                  "put it in the place of DIR/gateway.sqlite.",
-       .usages = {"lockstep state backup --state DIR --out FILE"}});
+  CLI::App& backup = add_command(command, "backup",
+                                 {.summary = "copies the gateway's database into one file, also "
+                                             "while it runs; to restore, stop the gateway and "
+                                             "put it in the place of DIR/gateway.sqlite.",
+                                  .usages = {"lockstep state backup --state DIR --out FILE"}});
   add_state_option(backup, backup_options->directory);
   add_text(backup, "--out", backup_options->out, "The copy; must not be there yet.")
       ->required()

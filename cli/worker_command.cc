@@ -74,18 +74,18 @@ int kv_blocks(const WorkerOptions& options, const Store& store) {
 }
 
 Result<int> work(const WorkerOptions& options) {
-  if (started_by_mpi_launcher()) LOCKSTEP_TRY(die_with_launcher(), "worker");
+  if (started_by_mpi_launcher()) LOCKSTEP_TRY(die_with_launcher(), "replica");
   const Interrupt interrupt(InterruptSignals::kService);
-  LOCKSTEP_TRY_ASSIGN(const auto session, ReplicaSession::open(options.replica), "worker");
+  LOCKSTEP_TRY_ASSIGN(const auto session, ReplicaSession::open(options.replica), "replica");
   session->set_num_blocks(kv_blocks(options, session->store()));
   Result<Prepared> prepared =
       session->leads() ? prepare(options, session->store()) : Result<Prepared>(Prepared{});
-  LOCKSTEP_TRY(session->load(prepared.ok() ? Status() : Status(prepared.error())), "worker");
-  LOCKSTEP_TRY_ASSIGN(auto processes, session->processes(), "worker");
+  LOCKSTEP_TRY(session->load(prepared.ok() ? Status() : Status(prepared.error())), "replica");
+  LOCKSTEP_TRY_ASSIGN(auto processes, session->processes(), "replica");
   RankBeatsConfig beats_config;
   beats_config.address = options.beat_address;
   beats_config.on_lost = [] { std::_Exit(kTryAgainStatus); };
-  LOCKSTEP_TRY_ASSIGN(const auto beats, session->start_beats(processes, beats_config), "worker");
+  LOCKSTEP_TRY_ASSIGN(const auto beats, session->start_beats(processes, beats_config), "replica");
   if (!session->leads()) {
     LOCKSTEP_TRY(session->follow(), "rank");
     return 0;
@@ -105,7 +105,7 @@ Result<int> work(const WorkerOptions& options) {
   const Status served = serve_replica(leader, config, Interrupt::requested(), system_clock());
   // Ranks that do not answer the farewell must not keep this one.
   (void)::alarm(kFarewellSeconds);
-  LOCKSTEP_TRY(served, "worker");
+  LOCKSTEP_TRY(served, "replica");
   return 0;
 }
 
@@ -138,6 +138,7 @@ void add_worker_command(CLI::App& root, CommandContext& context) {
            "This host's address for ranks on other hosts. [what its name stands for]")
       ->type_name("ADDRESS");
   add_replica_options(command, options->replica);
+  log_state_changes(command, context);
   set_action(command, context, [options] { return work(*options); });
 }
 

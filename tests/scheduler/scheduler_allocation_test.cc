@@ -10,26 +10,54 @@ namespace {
 std::size_t num_allocations = 0;
 }  // namespace
 
-// This executable's, so that they are counted. (Array and nothrow forms call these.)
-[[gnu::noinline]] void* operator new(std::size_t size) {
+// This executable's, in every form, so that what one gives is what the other takes back (a form
+// that is left out may come from elsewhere, from a sanitizer for one).
+namespace {
+void* allocate(std::size_t size) noexcept {
   ++num_allocations;
-  if (void* memory = std::malloc(size)) return memory;
-  throw std::bad_alloc();
+  return std::malloc(size);
 }
-[[gnu::noinline]] void* operator new(std::size_t size, std::align_val_t alignment) {
+void* allocate(std::size_t size, std::align_val_t alignment) noexcept {
   ++num_allocations;
   const auto unit = static_cast<std::size_t>(alignment);
-  if (void* memory = std::aligned_alloc(unit, (size + unit - 1) / unit * unit)) return memory;
-  throw std::bad_alloc();
+  return std::aligned_alloc(unit, (size + unit - 1) / unit * unit);
 }
-[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
-[[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
-[[gnu::noinline]] void operator delete(void* memory, std::align_val_t) noexcept {
-  std::free(memory);
+void* or_throw(void* memory) {
+  if (memory == nullptr) throw std::bad_alloc();
+  return memory;
 }
-[[gnu::noinline]] void operator delete(void* memory, std::size_t, std::align_val_t) noexcept {
-  std::free(memory);
+}  // namespace
+
+#define REPLACED [[gnu::noinline]]
+using Size = std::size_t;
+using Align = std::align_val_t;
+using NoThrow = std::nothrow_t;
+
+REPLACED void* operator new(Size size) { return or_throw(allocate(size)); }
+REPLACED void* operator new[](Size size) { return or_throw(allocate(size)); }
+REPLACED void* operator new(Size size, const NoThrow&) noexcept { return allocate(size); }
+REPLACED void* operator new[](Size size, const NoThrow&) noexcept { return allocate(size); }
+REPLACED void* operator new(Size size, Align unit) { return or_throw(allocate(size, unit)); }
+REPLACED void* operator new[](Size size, Align unit) { return or_throw(allocate(size, unit)); }
+REPLACED void* operator new(Size size, Align unit, const NoThrow&) noexcept {
+  return allocate(size, unit);
 }
+REPLACED void* operator new[](Size size, Align unit, const NoThrow&) noexcept {
+  return allocate(size, unit);
+}
+
+REPLACED void operator delete(void* memory) noexcept { std::free(memory); }
+REPLACED void operator delete[](void* memory) noexcept { std::free(memory); }
+REPLACED void operator delete(void* memory, Size) noexcept { std::free(memory); }
+REPLACED void operator delete[](void* memory, Size) noexcept { std::free(memory); }
+REPLACED void operator delete(void* memory, const NoThrow&) noexcept { std::free(memory); }
+REPLACED void operator delete[](void* memory, const NoThrow&) noexcept { std::free(memory); }
+REPLACED void operator delete(void* memory, Align) noexcept { std::free(memory); }
+REPLACED void operator delete[](void* memory, Align) noexcept { std::free(memory); }
+REPLACED void operator delete(void* memory, Size, Align) noexcept { std::free(memory); }
+REPLACED void operator delete[](void* memory, Size, Align) noexcept { std::free(memory); }
+REPLACED void operator delete(void* memory, Align, const NoThrow&) noexcept { std::free(memory); }
+REPLACED void operator delete[](void* memory, Align, const NoThrow&) noexcept { std::free(memory); }
 
 namespace lockstep {
 namespace {
