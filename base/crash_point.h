@@ -35,6 +35,38 @@ inline constexpr auto kCrashPoints = std::to_array<std::string_view>({
     "store.reserve_made",        // There is room again, and nobody told.
     "store.backup",              // Half of a backup is written.
     "store.backup_before_name",  // A backup is whole but has not got its name.
+    "gateway.recover",           // Accepted jobs are read, and not queued.
+    "gateway.replica_adopted",   // A replica that outlived the gateway is watched again.
+    "gateway.replica_key",       // A replica has a key that nobody was given.
+    "gateway.replica_started",   // It runs, and nothing is on disk of it.
+    "gateway.listen",            // Everything is up but HTTP.
+    "gateway.hello",             // A replica came, and nobody knows.
+    "gateway.welcomed",          // A generation began on the wire.
+    "gateway.keys_read",         // API keys were read anew.
+    "gateway.submit",            // Of a request; nothing of it is written.
+    "gateway.accepted",          // Its row is on disk, its client was not told.
+    "gateway.accept_told",       // The client may have been told.
+    "gateway.loaded",            // A queued job is read back from the disk.
+    "gateway.assign",            // Of a choice to a replica, before it is sent.
+    "gateway.assigned",          // And after.
+    "gateway.tokens",            // A replica sent some, clients have not got them.
+    "gateway.tokens_told",       // They may have, and the disk has not.
+    "gateway.checkpoint",        // Before tokens go to the disk.
+    "gateway.checkpointed",      // They are there, and the dispatcher does not know.
+    "gateway.choice_end",        // One of several choices ended.
+    "gateway.end",               // Before the terminal row goes to the disk.
+    "gateway.ended",             // It is there, and the client does not know.
+    "gateway.end_told",          // The client may know.
+    "gateway.replay",            // An idempotency key is taken, not known by whom.
+    "gateway.replayed",          // It is known by whom.
+    "gateway.found_on_disk",     // A job that nobody read is read for a client.
+    "gateway.client_left",       // A client's connection to a job closed.
+    "gateway.cancel",            // A client asked for it; nothing is written.
+    "gateway.cancelled",         // The terminal row is on disk, the client was not told.
+    "gateway.fence",             // A generation is over, its key and processes are as before.
+    "gateway.fenced",            // They are gone.
+    "gateway.drain",             // It was asked for.
+    "gateway.drained",           // Everything is on disk, the process goes on.
 });
 
 #ifdef LOCKSTEP_CRASH_POINTS

@@ -2,8 +2,10 @@
 
 #include <unistd.h>
 
+#include <filesystem>
 #include <utility>
 
+#include "scheduler/gateway/admin/admin_socket.h"
 #include "scheduler/gateway/store/backup.h"
 #include "scheduler/gateway/store/schema.h"
 #include "scheduler/gateway/store/state_store.h"
@@ -24,8 +26,8 @@ Result<LockedState> lock_state(const std::string& path) {
   if (::access(database_path.c_str(), F_OK) != 0) {
     return Error{ErrorCode::kNotFound, database_path + ": is not there; is --state right?"};
   }
-  LOCKSTEP_TRY_ASSIGN(StateDirectory directory, StateDirectory::lock(path), "state");
-  LOCKSTEP_TRY_ASSIGN(Database database, Database::open(database_path, {.create = false}), "state");
+  LOCKSTEP_TRY_ASSIGN(StateDirectory directory, StateDirectory::lock(path), "lock");
+  LOCKSTEP_TRY_ASSIGN(Database database, Database::open(database_path, {.create = false}), "open");
   return LockedState{std::move(directory), std::move(database)};
 }
 
@@ -45,16 +47,24 @@ class OpenStateStore final : public OpenStore {
 }  // namespace
 
 Status backup_state(const std::string& directory, const std::string& path) {
-  LOCKSTEP_TRY_ASSIGN(LockedState state, lock_state(directory), "backup");
-  LOCKSTEP_TRY_ASSIGN(Backup backup, Backup::begin(state.database, path), "backup");
+  auto locked = lock_state(directory);
+  if (!locked.ok() && locked.error().code == ErrorCode::kUnavailable) {
+    std::error_code failed;
+    const std::string absolute = std::filesystem::absolute(path, failed).string();
+    Status asked = ask_gateway(directory, kAdminSocketName, {.backup_path = absolute});
+    if (asked.ok() || asked.error().code != ErrorCode::kUnavailable) return asked;
+    return std::move(asked).error().with_context(locked.error().message);
+  }
+  LOCKSTEP_TRY_ASSIGN(LockedState state, std::move(locked), "state");
+  LOCKSTEP_TRY_ASSIGN(Backup backup, Backup::begin(state.database, path), "copy");
   for (;;) {
-    LOCKSTEP_TRY_ASSIGN(const bool more, backup.step(), "backup");
+    LOCKSTEP_TRY_ASSIGN(const bool more, backup.step(), "copy");
     if (!more) return {};
   }
 }
 
 Result<StateSummary> check_state(const std::string& directory) {
-  LOCKSTEP_TRY_ASSIGN(LockedState state, lock_state(directory), "check");
+  LOCKSTEP_TRY_ASSIGN(LockedState state, lock_state(directory), "state");
   LOCKSTEP_TRY_ASSIGN(
       Statement check,
       state.database.prepare("PRAGMA integrity_check(" + std::to_string(kMaxFaults) + ")"),

@@ -1,4 +1,5 @@
-// A gateway's state directory, for the command line: no gateway needed, none may run.
+// A gateway's state directory, for the command line: no gateway needed. While one runs, it is asked
+// for backups; the rest needs it stopped.
 #pragma once
 
 #include <cstdint>
@@ -10,8 +11,8 @@
 
 namespace lockstep {
 
-// Copies the database to the new file `path`, in pieces, while nothing else uses it. kUnavailable
-// names the gateway that runs: it is asked instead.
+// Copies the database to the new file `path`, or has the gateway do it that runs on `directory`.
+// Blocks until the copy is whole. kUnavailable: the gateway that holds the lock does not answer.
 Status backup_state(const std::string& directory, const std::string& path);
 
 // Reads every page and checks every row against its table and indices. kCorrupt lists what is

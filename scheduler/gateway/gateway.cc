@@ -8,8 +8,10 @@
 #include <mutex>
 #include <utility>
 
+#include "base/crash_point.h"
 #include "base/log.h"
 #include "scheduler/api_key.h"
+#include "scheduler/gateway/admin/admin_socket.h"
 #include "scheduler/gateway/api/model_text.h"
 #include "scheduler/gateway/gateway_keys.h"
 #include "scheduler/gateway/http/api_service.h"
@@ -56,6 +58,7 @@ struct Gateway::State final : ApiBackend {
   Status open_model();
   Status open_replicas();
   Status recover();
+  Status open_admin();
   Status open_http();
   void stop();
   void tick();
@@ -84,6 +87,7 @@ struct Gateway::State final : ApiBackend {
   std::unique_ptr<RingKeyChecker> keys;
   std::shared_ptr<HttpCounters> counters = std::make_shared<HttpCounters>();
   std::unique_ptr<ApiServer> http;
+  std::unique_ptr<AdminSocket> admin;
   std::int64_t reported_ms = 0;
   std::int64_t keys_read_ms = 0;
 
@@ -117,7 +121,7 @@ Status Gateway::State::open_model() {
                       "tokenizer");
   LOCKSTEP_TRY_ASSIGN(const std::string chat, model.read_blob(TensorKind::kChatTemplate),
                       "chat template");
-  LOCKSTEP_TRY_ASSIGN(text, ModelText::create(std::move(identity), tokenizer, chat), "model");
+  LOCKSTEP_TRY_ASSIGN(text, ModelText::create(std::move(identity), tokenizer, chat), "text");
   return {};
 }
 
@@ -133,6 +137,7 @@ Status Gateway::State::open_replicas() {
   const auto receive = [this](ReplicaId replica, ToGateway message) {
     router.post([this, replica, message = std::move(message)] {
       if (const auto* hello = std::get_if<HelloMessage>(&message.body)) {
+        CRASH_POINT("gateway.hello");
         pool->hello(replica, *hello, now().mono_ms);
       }
       service->replica_message(replica, message);
@@ -208,6 +213,16 @@ Status Gateway::State::recover() {
   return {};
 }
 
+Status Gateway::State::open_admin() {
+  const auto back_up = [this](const AdminOrder& order, AdminSocket::Answer answer) {
+    log_event(LogLevel::kInfo, "backup_begun", {{"path", order.backup_path}});
+    state->backup_to(order.backup_path, std::move(answer));
+  };
+  LOCKSTEP_TRY_ASSIGN(
+      admin, AdminSocket::start(state->directory().path(), kAdminSocketName, back_up), "admin");
+  return {};
+}
+
 Status Gateway::State::open_http() {
   AccessOptions access;
   access.no_auth = config.no_auth;
@@ -233,7 +248,7 @@ Status Gateway::State::open_http() {
 }
 
 Status Gateway::State::open() {
-  LOCKSTEP_TRY(open_model(), "gateway");
+  LOCKSTEP_TRY(open_model(), "model");
   StateOptions options;
   options.directory = config.state;
   options.clock = &clock;
@@ -242,8 +257,10 @@ Status Gateway::State::open() {
     LOCKSTEP_TRY_ASSIGN(ring, open_keys(config.state), "API keys");
     keys = std::make_unique<RingKeyChecker>(*ring);
   }
-  LOCKSTEP_TRY(open_replicas(), "gateway");
-  LOCKSTEP_TRY(recover(), "gateway");
+  LOCKSTEP_TRY(open_replicas(), "replicas");
+  LOCKSTEP_TRY(recover(), "recover");
+  LOCKSTEP_TRY(open_admin(), "state");
+  CRASH_POINT("gateway.listen");
   return open_http();
 }
 
@@ -256,6 +273,7 @@ void Gateway::State::tick() {
     if (const Status read = ring->refresh(); !read.ok()) {
       log_event(LogLevel::kError, "api_keys_not_read", {{"reason", read.error().message}});
     }
+    CRASH_POINT("gateway.keys_read");
   }
   if (time.mono_ms - reported_ms < kReportMs) return;
   reported_ms = time.mono_ms;
@@ -274,6 +292,7 @@ void Gateway::State::end(const Status& status) {
 // gone.
 void Gateway::State::stop() {
   if (http) http->stop(kHttpGrace);
+  admin.reset();
   router.stop();
   transport.reset();
   if (launcher) {
@@ -314,7 +333,8 @@ Gateway::~Gateway() = default;
 Result<std::unique_ptr<Gateway>> Gateway::start(GatewayConfig config, const Clock& clock,
                                                 Random& random) {
   auto state = std::make_unique<State>(std::move(config), clock, random);
-  LOCKSTEP_TRY(state->open(), "serve");
+  Status opened = state->open();
+  if (!opened.ok()) return std::move(opened).error();
   return std::unique_ptr<Gateway>(new Gateway(std::move(state)));
 }
 

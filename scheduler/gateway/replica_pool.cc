@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <utility>
 
+#include "base/crash_point.h"
 #include "base/log.h"
 
 namespace lockstep {
@@ -58,6 +59,7 @@ bool ReplicaPool::adopt(ReplicaId replica, const ReplicaRecord& record, std::int
   entry.since_ms = now_ms;
   entry.due_ms = now_ms + config_.lease_ms;
   parts_.transport->allow(replica, entry.key);
+  CRASH_POINT("gateway.replica_adopted");
   return true;
 }
 
@@ -70,7 +72,9 @@ void ReplicaPool::start(ReplicaId replica, std::int64_t now_ms) {
   entry.due_ms = now_ms + config_.start_timeout_ms;
   parts_.transport->allow(replica, entry.key);
   remember(replica, {});
+  CRASH_POINT("gateway.replica_key");
   const Status handed = hand_out_keys(replica, {.own = pair, .gateway = parts_.gateway_key});
+  CRASH_POINT("gateway.replica_started");
   if (handed.ok()) return;
   log_event(LogLevel::kError, "replica_not_started",
             {{"replica", name_of(replica)}, {"reason", handed.error().message}});

@@ -1,12 +1,21 @@
 #include "scheduler/gateway/service.h"
 
+#include <algorithm>
 #include <utility>
+
+#include "base/crash_point.h"
 
 namespace lockstep {
 
 namespace {
 
 Error not_found(RequestId id) { return {ErrorCode::kNotFound, "no request " + id.text()}; }
+
+template <typename Write>
+bool has(const StoreEffect& effect) {
+  return std::ranges::any_of(effect.writes,
+                             [](const auto& one) { return std::holds_alternative<Write>(one); });
+}
 
 }  // namespace
 
@@ -21,6 +30,7 @@ void GatewayService::recover(std::function<void(Status)> ready) {
   ports_.store->load_waiting([this, ready = std::move(ready)](auto result) {
     ports_.post([this, ready, result = std::move(result)] {
       if (!result.ok()) return ready(result.error());
+      CRASH_POINT("gateway.recover");
       dispatcher_.recover(ports_.now(), result.value());
       run_effects();
       ready({});
@@ -36,6 +46,7 @@ void GatewayService::submit(JobRecord job, std::function<void(Result<Accepted>)>
   job.numerics_version = numerics_version_;
   const RequestId id = job.id;
   pending_.emplace(id, Pending{std::make_shared<const JobRecord>(job), std::move(done)});
+  CRASH_POINT("gateway.submit");
   dispatcher_.submit(now, std::move(job));
   run_effects();
 }
@@ -56,6 +67,7 @@ void GatewayService::found_on_disk(Result<StoredJob> job, const FoundCallback& d
   if (!job.ok()) return done(std::move(job).error());
   StoredJob stored = std::move(job).value();
   const RequestId id = stored.record.id;
+  CRASH_POINT("gateway.found_on_disk");
   // Meanwhile it may have begun to run.
   if (const std::shared_ptr<Feed> feed = feed_of(id)) return done(std::shared_ptr<JobFeed>(feed));
   const auto feed = std::make_shared<Feed>(
@@ -88,6 +100,7 @@ void GatewayService::cancel(const std::string& tenant, RequestId id,
     if (!feed.ok()) return done(feed.error());
     if (feed.value()->outcome()) return done({});
     // Told when its terminal row is on disk: until then a crash brings the job back.
+    CRASH_POINT("gateway.cancel");
     cancelling_[id].push_back(done);
     dispatcher_.cancel(ports_.now(), id);
     run_effects();
@@ -97,10 +110,12 @@ void GatewayService::cancel(const std::string& tenant, RequestId id,
 void GatewayService::answer_cancels(RequestId id, const Status& status) {
   const auto node = cancelling_.extract(id);
   if (node.empty()) return;
+  if (status.ok()) CRASH_POINT("gateway.cancelled");
   for (const auto& done : node.mapped()) done(status);
 }
 
 void GatewayService::watch(RequestId id, int change) {
+  if (change < 0) CRASH_POINT("gateway.client_left");
   dispatcher_.watch(ports_.now(), id, change);
   run_effects();
 }
@@ -116,6 +131,7 @@ void GatewayService::replica_lost(ReplicaId replica, const std::string& reason) 
 }
 
 void GatewayService::drain(std::int64_t patience_ms) {
+  CRASH_POINT("gateway.drain");
   dispatcher_.drain(ports_.now(), patience_ms);
   run_effects();
 }
@@ -136,17 +152,24 @@ void GatewayService::run_effects() {
 }
 
 void GatewayService::carry_out(const StoreEffect& effect) {
-  ports_.store->commit(effect.writes, [this, ticket = effect.ticket](const Status& status) {
-    ports_.post([this, ticket, status] {
-      dispatcher_.stored(ports_.now(), ticket, status);
-      run_effects();
-    });
-  });
+  const bool ends = has<EndJob>(effect);
+  const bool is_checkpoint = !ends && has<AppendTokens>(effect);
+  if (ends) CRASH_POINT("gateway.end");
+  if (is_checkpoint) CRASH_POINT("gateway.checkpoint");
+  ports_.store->commit(effect.writes,
+                       [this, is_checkpoint, ticket = effect.ticket](const Status& status) {
+                         ports_.post([this, is_checkpoint, ticket, status] {
+                           if (is_checkpoint) CRASH_POINT("gateway.checkpointed");
+                           dispatcher_.stored(ports_.now(), ticket, status);
+                           run_effects();
+                         });
+                       });
 }
 
 void GatewayService::carry_out(const LoadEffect& effect) {
   ports_.store->load({}, effect.id, [this, id = effect.id](Result<StoredJob> job) {
     ports_.post([this, id, found = std::make_shared<Result<StoredJob>>(std::move(job))] {
+      CRASH_POINT("gateway.loaded");
       dispatcher_.loaded(ports_.now(), id, std::move(*found));
       run_effects();
     });
@@ -154,11 +177,17 @@ void GatewayService::carry_out(const LoadEffect& effect) {
 }
 
 void GatewayService::carry_out(const SendEffect& effect) {
+  const bool assigns = std::holds_alternative<AssignMessage>(effect.message.body);
+  if (assigns) CRASH_POINT("gateway.assign");
   ports_.send(effect.replica, effect.message);
+  if (assigns) CRASH_POINT("gateway.assigned");
+  if (std::holds_alternative<WelcomeMessage>(effect.message.body)) CRASH_POINT("gateway.welcomed");
 }
 
 void GatewayService::carry_out(const FenceEffect& effect) {
+  CRASH_POINT("gateway.fence");
   ports_.fence(effect.replica, effect.epoch, effect.reason);
+  CRASH_POINT("gateway.fenced");
 }
 
 void GatewayService::carry_out(const AcceptEffect& effect) {
@@ -169,7 +198,10 @@ void GatewayService::carry_out(const AcceptEffect& effect) {
   if (effect.status.ok()) {
     const auto feed = std::make_shared<Feed>(pending.record, std::vector<ChoiceRecord>());
     feeds_[effect.id] = feed;
-    return pending.done(Accepted{.feed = feed});
+    CRASH_POINT("gateway.accepted");
+    pending.done(Accepted{.feed = feed});
+    CRASH_POINT("gateway.accept_told");
+    return;
   }
   // The store refuses a key that is taken with kAborted.
   const bool key_taken =
@@ -185,10 +217,12 @@ void GatewayService::replay(Pending pending) {
     if (!feed.ok()) return done(std::move(feed).error());
     done(Accepted{.feed = std::move(feed).value(), .replayed = true});
   };
+  CRASH_POINT("gateway.replay");
   ports_.store->find_key(
       record->tenant, record->route, record->idempotency_key,
       [this, record, report](Result<JobStore::KeyHolder> holder) {
         ports_.post([this, record, report, holder = std::move(holder)] {
+          CRASH_POINT("gateway.replayed");
           if (!holder.ok()) return report(holder.error());
           if (holder.value().body_digest != record->body_digest) {
             return report(Error{ErrorCode::kInvalidArgument,
@@ -200,16 +234,19 @@ void GatewayService::replay(Pending pending) {
 }
 
 void GatewayService::carry_out(const TokensEffect& effect) {
+  CRASH_POINT("gateway.tokens");
   const auto known = feeds_.find(effect.key.request);
   if (known == feeds_.end()) return;
   if (const auto feed = known->second.lock()) {
     feed->append(effect.key, effect.first, effect.tokens);
+    CRASH_POINT("gateway.tokens_told");
   } else {
     feeds_.erase(known);
   }
 }
 
 void GatewayService::carry_out(const ChoiceEndEffect& effect) {
+  CRASH_POINT("gateway.choice_end");
   const auto known = feeds_.find(effect.key.request);
   if (known == feeds_.end()) return;
   if (const auto feed = known->second.lock()) feed->end_choice(effect.key.choice, effect.end);
@@ -218,10 +255,15 @@ void GatewayService::carry_out(const ChoiceEndEffect& effect) {
 void GatewayService::carry_out(const EndEffect& effect) {
   const auto node = feeds_.extract(effect.id);
   const std::shared_ptr<Feed> feed = node.empty() ? nullptr : node.mapped().lock();
+  CRASH_POINT("gateway.ended");
   if (feed) feed->finish(effect.outcome);
+  CRASH_POINT("gateway.end_told");
   answer_cancels(effect.id, {});
 }
 
-void GatewayService::carry_out(const StopEffect& effect) { ports_.stop(effect.status); }
+void GatewayService::carry_out(const StopEffect& effect) {
+  CRASH_POINT("gateway.drained");
+  ports_.stop(effect.status);
+}
 
 }  // namespace lockstep

@@ -11,6 +11,7 @@ from pathlib import Path
 
 BINARY = Path(os.environ["LOCKSTEP_BINARY"])
 MODEL = Path(os.environ["LOCKSTEP_MODELS"]) / "smollm2"
+ALL_SCOPES = ("--scope", "inference", "--scope", "batch", "--scope", "admin")
 
 
 def environment(pid):
@@ -40,23 +41,37 @@ def processes():
 
 
 class Gateway:
-    """One gateway process on a state directory; `restart()` is another one on the same."""
+    """One gateway process on a state directory; `start()` again is another one on the same."""
 
-    def __init__(self, state, *options, replicas=1, ranks=1, model=MODEL, env=None):
+    def __init__(self, state, *options, replicas=1, ranks=1, model=MODEL, env=None, binary=BINARY, auth=False,
+                 start=True):
         self.state = Path(state)
-        self.words = [BINARY, "serve", "--model", model, "--model-name", "smollm2", "--state", self.state, "--port", 0,
-                      "--no-auth", "--replicas", replicas, "--ranks", ranks, "--threads", 1, *options]
+        self.key = self.make_key("tester", *ALL_SCOPES) if auth else None
+        self.words = [binary, "serve", "--model", model, "--model-name", "smollm2", "--state", self.state, "--port", 0,
+                      "--replicas", replicas, "--ranks", ranks, "--threads", 1, *options]
+        self.words += [] if auth else ["--no-auth"]
         self.env = {**os.environ, **(env or {})}
         self.log = self.state.with_suffix(".log")
-        self.process = None
-        self.start()
+        self.process, self.url = None, None
+        if start:
+            self.start()
+            assert self.url.startswith("http://127.0.0.1:"), self.logged()
 
-    def start(self):
+    def start(self, env=None):
+        """Until it listens, or has ended."""
+        self.url = None
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(list(map(str, self.words)), stdout=subprocess.PIPE, stderr=log,
-                                            env=self.env, text=True)
-        self.url = self.process.stdout.readline().strip()
-        assert self.url.startswith("http://127.0.0.1:"), self.logged()
+                                            env={**self.env, **(env or {})}, text=True)
+        self.url = self.process.stdout.readline().strip() or None
+
+    def make_key(self, tenant, *options):
+        """A new API key of the state directory."""
+        words = [BINARY, "state", "key", "add", "--state", self.state, "--tenant", tenant, *options]
+        return subprocess.run(list(map(str, words)), capture_output=True, text=True, check=True).stdout.strip()
+
+    def headers(self, more=None):
+        return {**({"Authorization": f"Bearer {self.key}"} if self.key else {}), **(more or {})}
 
     def logged(self):
         return self.log.read_text(errors="replace")[-4000:]
@@ -64,7 +79,7 @@ class Gateway:
     def ask(self, path, body=None, method=None, headers=None, timeout=60):
         """The JSON of an answer; urllib's HTTPError for a status of 400 or more."""
         data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(self.url + path, data=data, method=method, headers=headers or {})
+        request = urllib.request.Request(self.url + path, data=data, method=method, headers=self.headers(headers))
         if data is not None:
             request.add_header("Content-Type", "application/json")
         with urllib.request.urlopen(request, timeout=timeout) as answer:
@@ -73,7 +88,7 @@ class Gateway:
     def events(self, body, path="/v1/completions", headers=None, timeout=120):
         """(event id, data) of a stream, until [DONE]."""
         request = urllib.request.Request(self.url + path, data=json.dumps({**body, "stream": True}).encode(),
-                                         headers={"Content-Type": "application/json", **(headers or {})})
+                                         headers=self.headers({"Content-Type": "application/json", **(headers or {})}))
         with urllib.request.urlopen(request, timeout=timeout) as answer:
             yield from read_events(answer)
 
@@ -130,7 +145,7 @@ class Gateway:
 
 
 def read_events(lines):
-    """(id, data) of the events of a stream of lines, without [DONE]."""
+    """(id, data) of the events of a stream of lines, until [DONE]; ConnectionError when it ends before."""
     event_id, data = None, []
     for raw in lines:
         line = raw.decode().rstrip("\r\n")
@@ -143,6 +158,7 @@ def read_events(lines):
             if text == "[DONE]":
                 return
             yield event_id, json.loads(text)
+    raise ConnectionError("the stream broke off")
 
 
 def run_alone(prompt_ids, max_tokens, **sampling):

@@ -10,6 +10,9 @@
 
 namespace lockstep {
 
+// Below it: where one asks the running gateway (../admin/admin_socket.h).
+inline constexpr const char* kAdminSocketName = "gateway.sock";
+
 class StateDirectory {
  public:
   // Makes the folder (mode 0700) if it is missing and locks it. kUnavailable names the process that
@@ -21,8 +24,6 @@ class StateDirectory {
   std::string reserve_path() const { return path_ + "/reserve"; }
   // The gateway's CURVE key pair, mode 0600.
   std::string gateway_key_path() const { return path_ + "/gateway.key"; }
-  // Where one asks the running gateway.
-  std::string socket_path() const { return path_ + "/gateway.sock"; }
   // The bytes of an uploaded or written file.
   std::string file_path(RequestId file) const;
 

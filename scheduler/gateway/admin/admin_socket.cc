@@ -1,0 +1,204 @@
+#include "scheduler/gateway/admin/admin_socket.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <mutex>
+#include <optional>
+#include <utility>
+
+#include "base/clock.h"
+
+namespace lockstep {
+namespace {
+
+constexpr int kBacklog = 16;
+constexpr int kLineMs = 5'000;  // For an order to come, and for an answer to go.
+constexpr int kPollMs = 1'000;
+
+class Descriptor {
+ public:
+  explicit Descriptor(int fd) : fd_(fd) {}
+  ~Descriptor() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  int get() const { return fd_; }
+  int release() { return std::exchange(fd_, -1); }
+
+ private:
+  int fd_;
+};
+
+// Names of sockets have at most 107 bytes and paths may be longer: the name goes through an open
+// descriptor of the folder.
+sockaddr_un address_of(int folder, const std::string& name) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  const std::string path = "/proc/self/fd/" + std::to_string(folder) + "/" + name;
+  CHECK(path.size() < sizeof address.sun_path, "the socket's name is too long");
+  std::copy(path.begin(), path.end(), address.sun_path);
+  return address;
+}
+
+int open_folder(const std::string& directory) {
+  return ::open(directory.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
+}
+
+Status write_line(int connection, std::string line) {
+  line += '\n';
+  std::size_t at = 0;
+  while (at < line.size()) {
+    const ssize_t sent = ::send(connection, line.data() + at, line.size() - at, MSG_NOSIGNAL);
+    if (sent < 0 && errno == EINTR) continue;
+    if (sent <= 0) return system_error(errno, "admin socket", "write");
+    at += static_cast<std::size_t>(sent);
+  }
+  return {};
+}
+
+}  // namespace
+
+// An order that was given and not answered yet.
+struct AdminSocket::Pending {
+  std::mutex mutex;
+  std::optional<Status> status;
+};
+
+Result<std::unique_ptr<AdminSocket>> AdminSocket::start(const std::string& directory,
+                                                        const std::string& name, Handler handler) {
+  const std::string path = directory + "/" + name;
+  const Descriptor folder(open_folder(directory));
+  if (folder.get() < 0) return system_error(errno, directory, "open");
+  Descriptor listener(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (listener.get() < 0) return system_error(errno, path, "socket");
+  ::unlink(path.c_str());
+  const sockaddr_un address = address_of(folder.get(), name);
+  // The folder is its owner's alone: nobody comes in between the two calls.
+  if (::bind(listener.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
+    return system_error(errno, path, "bind");
+  }
+  if (::chmod(path.c_str(), 0600) != 0) return system_error(errno, path, "chmod");
+  if (::listen(listener.get(), kBacklog) != 0) return system_error(errno, path, "listen");
+  std::unique_ptr<AdminSocket> socket(
+      new AdminSocket(listener.release(), path, std::move(handler)));
+  socket->thread_ = std::thread([raw = socket.get()] { raw->run(); });
+  return socket;
+}
+
+AdminSocket::AdminSocket(int listener, std::string path, Handler handler)
+    : listener_(listener), path_(std::move(path)), handler_(std::move(handler)) {}
+
+AdminSocket::~AdminSocket() {
+  stopping_.store(true);
+  wakeup_->ring();
+  if (thread_.joinable()) thread_.join();
+  ::close(listener_);
+  ::unlink(path_.c_str());
+}
+
+void AdminSocket::run() {
+  while (!stopping_.load()) {
+    if (!wait(listener_, kPollMs)) continue;
+    const Descriptor connection(::accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC));
+    if (connection.get() < 0) continue;
+    const timeval patience{.tv_sec = kLineMs / 1000, .tv_usec = 0};
+    (void)::setsockopt(connection.get(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+    serve(connection.get());
+  }
+}
+
+// Whether `descriptor` is readable before the time is over, or the wakeup rings.
+bool AdminSocket::wait(int descriptor, int timeout_ms) const {
+  std::array<pollfd, 2> items = {{{descriptor, POLLIN, 0}, {wakeup_->fd(), POLLIN, 0}}};
+  (void)::poll(items.data(), items.size(), timeout_ms);
+  wakeup_->silence();
+  return items[0].revents != 0 && !stopping_.load();
+}
+
+Result<std::string> AdminSocket::read_line(int connection) const {
+  const std::int64_t until_ns = system_clock().monotonic_ns() + std::int64_t{kLineMs} * 1'000'000;
+  std::string text;
+  while (text.size() <= kMaxAdminLineBytes) {
+    const std::size_t end = text.find('\n');
+    if (end != text.npos) return text.substr(0, end);
+    const std::int64_t left_ns = until_ns - system_clock().monotonic_ns();
+    if (left_ns <= 0 || stopping_.load()) {
+      return Error{ErrorCode::kTimeout, "admin socket: no order came"};
+    }
+    if (!wait(connection, static_cast<int>(left_ns / 1'000'000) + 1)) continue;
+    std::array<char, 1024> piece;
+    const ssize_t got = ::recv(connection, piece.data(), piece.size(), MSG_DONTWAIT);
+    if (got < 0 && (errno == EINTR || errno == EAGAIN)) continue;
+    if (got <= 0) return Error{ErrorCode::kAborted, "admin socket: closed without an order"};
+    text.append(piece.data(), static_cast<std::size_t>(got));
+  }
+  return Error{ErrorCode::kInvalidArgument, "admin socket: the line is too long"};
+}
+
+void AdminSocket::serve(int connection) {
+  const Result<std::string> line = read_line(connection);
+  const Result<AdminOrder> order =
+      line.ok() ? parse_admin_order(line.value()) : Result<AdminOrder>(line.error());
+  if (!order.ok()) {
+    (void)write_line(connection, encode_admin_answer(order.error()));
+    return;
+  }
+  const auto pending = std::make_shared<Pending>();
+  handler_(order.value(), [pending, wakeup = wakeup_](Status status) {
+    {
+      const std::scoped_lock lock(pending->mutex);
+      pending->status = std::move(status);
+    }
+    wakeup->ring();
+  });
+  // Who asked may leave; what was begun goes on, and the next order waits for it.
+  while (!stopping_.load()) {
+    {
+      const std::scoped_lock lock(pending->mutex);
+      if (pending->status) {
+        (void)write_line(connection, encode_admin_answer(*pending->status));
+        return;
+      }
+    }
+    pollfd item{wakeup_->fd(), POLLIN, 0};
+    (void)::poll(&item, 1, kPollMs);
+    wakeup_->silence();
+  }
+}
+
+Status ask_gateway(const std::string& directory, const std::string& name, const AdminOrder& order) {
+  const std::string path = directory + "/" + name;
+  const Descriptor folder(open_folder(directory));
+  if (folder.get() < 0) return system_error(errno, directory, "open");
+  const Descriptor connection(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (connection.get() < 0) return system_error(errno, path, "socket");
+  const sockaddr_un address = address_of(folder.get(), name);
+  if (::connect(connection.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) !=
+      0) {
+    return Error{ErrorCode::kUnavailable, path + ": no gateway answers: " + std::strerror(errno)};
+  }
+  LOCKSTEP_TRY(write_line(connection.get(), encode_admin_order(order)), path);
+  std::string text;
+  while (text.size() <= 2 * kMaxAdminLineBytes) {
+    const std::size_t end = text.find('\n');
+    if (end != text.npos) return parse_admin_answer(std::string_view(text).substr(0, end));
+    std::array<char, 1024> piece;
+    const ssize_t got = ::recv(connection.get(), piece.data(), piece.size(), 0);
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) break;
+    text.append(piece.data(), static_cast<std::size_t>(got));
+  }
+  return Error{ErrorCode::kUnavailable, path + ": the gateway ended without an answer"};
+}
+
+}  // namespace lockstep
