@@ -21,7 +21,7 @@
 namespace lockstep {
 namespace {
 
-constexpr int kPromptTokens = 128;
+constexpr int kPromptTokens = 16;
 constexpr int kWaitMs = 30'000;
 
 std::int64_t now_ns() { return system_clock().monotonic_ns(); }

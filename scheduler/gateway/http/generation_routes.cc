@@ -54,11 +54,9 @@ Response events_response(const RouteCall& call, Result<std::shared_ptr<JobFeed>>
                      std::get<std::optional<EventId>>(point));
 }
 
-Response job_response(const RouteCall& call, const JobFeed& feed, int status) {
-  const auto request = parse_record(feed.record());
-  if (const auto* error = std::get_if<ApiError>(&request)) return unreadable_record(*error);
-  const AnswerForm form{std::get<GenerationRequest>(request).answer, &feed.record(),
-                        call.parts->model.get()};
+Response job_response(const RouteCall& call, const JobFeed& feed, const AnswerOptions& options,
+                      int status) {
+  const AnswerForm form{options, &feed.record(), call.parts->model.get()};
   const auto outcome = feed.outcome();
   std::vector<ChoiceRecord> choices;
   if (outcome && outcome->state == JobState::kDone) choices = read_choices(feed);
@@ -85,19 +83,28 @@ void create_job(const RouteCall& call, std::string body, Respond respond) {
   // Nobody waits for it, so its tokens are charged now.
   const std::uint64_t most =
       std::uint64_t{record.sampling.max_completion_tokens} * record.num_choices;
-  submit(call, std::move(record), std::move(respond), [call, most](Accepted accepted) {
-    if (!accepted.replayed) call.parts->access->charge(call.principal, most, call.unix_ms());
-    return defer(
-        [call, feed = std::move(accepted.feed)] { return job_response(call, *feed, 202); });
-  });
+  // A job that is replayed has the same body: the form of its answer is known without reading it
+  // again.
+  submit(call, std::move(record), std::move(respond),
+         [call, most, options = job.generation.answer](Accepted accepted) {
+           if (!accepted.replayed) {
+             call.parts->access->charge(call.principal, most, call.unix_ms());
+           }
+           return defer([call, options, feed = std::move(accepted.feed)] {
+             return job_response(call, *feed, options, 202);
+           });
+         });
 }
 
 void get_job(const RouteCall& call, const RequestId& id, const Respond& respond) {
   call.parts->backend->find(
       call.principal.tenant, id, [call, respond](Result<std::shared_ptr<JobFeed>> found) {
         if (!found.ok()) return respond(error_response(to_api_error(found.error())));
-        respond(defer(
-            [call, feed = std::move(found).value()] { return job_response(call, *feed, 200); }));
+        respond(defer([call, feed = std::move(found).value()] {
+          const auto request = parse_record(feed->record());
+          if (const auto* error = std::get_if<ApiError>(&request)) return unreadable_record(*error);
+          return job_response(call, *feed, std::get<GenerationRequest>(request).answer, 200);
+        }));
       });
 }
 
