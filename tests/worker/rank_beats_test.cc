@@ -1,9 +1,12 @@
 #include "worker/rank_beats.h"
 
 #include <gtest/gtest.h>
+#include <zmq.h>
 
+#include <array>
 #include <chrono>
 
+#include "base/random.h"
 #include "worker/rank_processes.h"
 
 namespace lockstep {
@@ -79,6 +82,68 @@ TEST(RankBeats, EndARankThatHasLostItsLeader) {
   Ranks ranks({"a", "b", "a"});
   ranks.beats_[0].reset();
   EXPECT_TRUE(soon([&] { return ranks.lost_ == 1; }));
+}
+
+// What the leader tells all ranks of its socket, seen by a rank that is none of those which beat.
+struct Card {
+  CurvePublicKey leader;
+  std::string endpoint;
+};
+
+Card overhear(Communicator& group) {
+  EXPECT_TRUE(agree(group, {}).ok());
+  Bytes card;
+  EXPECT_TRUE(group.broadcast(card).ok());
+  constexpr std::size_t kKeyFloats = sizeof(CurvePublicKey) / sizeof(float);
+  const std::vector<float> mine(kKeyFloats, 1.0F);
+  std::vector<float> all(3 * kKeyFloats);
+  EXPECT_TRUE(group.gather(mine, std::vector<std::size_t>(3, kKeyFloats), all, 0).ok());
+  Card seen;
+  std::copy_n(card.begin(), seen.leader.bytes.size(), seen.leader.bytes.begin());
+  seen.endpoint.assign(card.begin() + sizeof(CurvePublicKey), card.end());
+  return seen;
+}
+
+// Whether somebody is answered who says at the socket what ranks say.
+bool is_answered(void* socket, const std::string& endpoint) {
+  const int zero = 0;
+  zmq_setsockopt(socket, ZMQ_LINGER, &zero, sizeof zero);
+  if (zmq_connect(socket, endpoint.c_str()) != 0) return false;
+  for (int i = 0; i < 30; ++i) {
+    const std::array<char, 4> beat{1, 0, 0, 0};
+    (void)zmq_send(socket, beat.data(), beat.size(), ZMQ_DONTWAIT);
+    std::this_thread::sleep_for(10ms);
+    std::array<char, 64> answer{};
+    if (zmq_recv(socket, answer.data(), answer.size(), ZMQ_DONTWAIT) >= 0) return true;
+  }
+  return false;
+}
+
+TEST(RankBeats, AnswerNobodyWhoseKeyIsNotKnown) {
+  auto group = make_local_group(3);
+  const std::vector<RankProcess> processes = {{"a", 1, 1}, {"b", 2, 2}, {"a", 3, 3}};
+  std::array<std::unique_ptr<RankBeats>, 2> beats;
+  std::vector<std::thread> threads;
+  for (const std::size_t rank : {0, 1}) {
+    threads.emplace_back([&, rank] {
+      RankBeatsConfig config;
+      config.address = "127.0.0.1";
+      config.interval_ms = 10;
+      beats[rank] = RankBeats::start(*group[rank], processes, config, system_clock()).value();
+    });
+  }
+  const Card card = overhear(*group[2]);
+  for (std::thread& thread : threads) thread.join();
+  ASSERT_TRUE(card.endpoint.starts_with("tcp://127.0.0.1:")) << card.endpoint;
+
+  ZmqContext context;
+  void* plain = zmq_socket(context.get(), ZMQ_DEALER);
+  EXPECT_FALSE(is_answered(plain, card.endpoint)) << "without CURVE";
+  zmq_close(plain);
+  const CurveKeyPair unknown = make_curve_key_pair(system_random());
+  const ZmqSocket stranger = ZmqSocket::dealer(context, unknown, card.leader, {}).value();
+  EXPECT_FALSE(is_answered(stranger.get(), card.endpoint)) << "with a key of its own";
+  EXPECT_TRUE(soon([&] { return beats[0]->oldest_ms() < 100; })) << "the rank that may is heard";
 }
 
 TEST(RankBeats, AreNotSentOnOneHost) {
