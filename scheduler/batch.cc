@@ -131,6 +131,7 @@ Result<std::int64_t> parse_completion_window(std::string_view text) {
   const auto [end, fault] = std::from_chars(text.data(), text.data() + text.size(), count);
   const std::string_view unit = text.substr(static_cast<std::size_t>(end - text.data()));
   std::int64_t unit_ms = 0;
+  if (unit == "s") unit_ms = 1'000;
   if (unit == "m") unit_ms = 60'000;
   if (unit == "h") unit_ms = 3'600'000;
   if (unit == "d") unit_ms = 86'400'000;

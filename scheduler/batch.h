@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/digest.h"
 #include "base/request_id.h"
 #include "base/result.h"
 
@@ -73,6 +74,8 @@ struct BatchRecord {
   RequestId input_file;
   std::string completion_window;  // "24h"
   std::vector<std::pair<std::string, std::string>> metadata;
+  Digest model_id;  // Its lines are answered by this model or not at all.
+  std::uint32_t numerics_version = 0;
   BatchState state = BatchState::kValidating;
   std::vector<BatchError> errors;
   RequestId output_file;  // Chosen on the way to `finalizing`, so that a restart writes the same.
@@ -122,7 +125,8 @@ Status finish_batch(BatchRecord& batch, std::int64_t now_ms);
 bool is_feeding(const BatchRecord& batch);
 bool is_ready_to_finalize(const BatchRecord& batch);
 
-// "24h", "30m", "7d": milliseconds, at most 30 days. kInvalidArgument says what was expected.
+// "24h", "90s", "30m", "7d": milliseconds, at most 30 days. kInvalidArgument says what was
+// expected.
 Result<std::int64_t> parse_completion_window(std::string_view text);
 
 // "file-HEX" and "batch_HEX", and back; kInvalidArgument.

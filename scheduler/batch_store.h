@@ -20,6 +20,12 @@ struct ListPage {
   std::uint32_t limit = 20;
 };
 
+// A line that was fed and has not ended.
+struct OpenLine {
+  RequestId line;
+  RequestId batch;
+};
+
 class BatchStore {
  public:
   virtual ~BatchStore() = default;
@@ -39,6 +45,7 @@ class BatchStore {
                             std::function<void(Result<std::vector<BatchRecord>>)> done) = 0;
   // What a restarted gateway goes on with.
   virtual void load_open_batches(std::function<void(Result<std::vector<BatchRecord>>)> done) = 0;
+  virtual void load_open_lines(std::function<void(Result<std::vector<OpenLine>>)> done) = 0;
   // At most `limit` ended lines behind `after` (zero: from the start), in the order of their ids.
   virtual void load_lines(RequestId batch, RequestId after, std::uint32_t limit,
                           std::function<void(Result<std::vector<StoredJob>>)> done) = 0;

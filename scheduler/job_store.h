@@ -43,7 +43,7 @@ struct EndJob {
 };
 
 // Of files and batches (batch.h). An insert that is there already is left as it is; updating or
-// removing what is not there is kNotFound.
+// removing what is not there is kNotFound, removing what an open batch reads kInvalidArgument.
 struct InsertFile {
   FileRecord file;
 };

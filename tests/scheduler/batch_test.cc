@@ -91,11 +91,12 @@ TEST(Batch, EndsAtOnceWhileItIsValidated) {
   }
 }
 
-TEST(ParseCompletionWindow, TakesMinutesHoursAndDays) {
+TEST(ParseCompletionWindow, TakesSecondsMinutesHoursAndDays) {
   EXPECT_EQ(parse_completion_window("24h").value(), 86'400'000);
+  EXPECT_EQ(parse_completion_window("90s").value(), 90'000);
   EXPECT_EQ(parse_completion_window("30m").value(), 1'800'000);
   EXPECT_EQ(parse_completion_window("30d").value(), 2'592'000'000);
-  for (const char* text : {"", "24", "h", "0h", "-1h", "31d", "721h", "24h ", "24hh", "1s",
+  for (const char* text : {"", "24", "h", "0h", "-1h", "31d", "721h", "24h ", "24hh", "1w",
                            "9223372036854775807d", "99999999999999999999d"}) {
     EXPECT_FALSE(parse_completion_window(text).ok()) << text;
   }

@@ -13,7 +13,7 @@ constexpr const char* kSelectBatch =
     "SELECT id, tenant, endpoint, input_file, completion_window, metadata, state, errors, "
     "output_file, error_file, total, completed, failed, fed_lines, fed_bytes, is_cancelled, "
     "is_expired, created_ms, expires_ms, in_progress_ms, finalizing_ms, completed_ms, failed_ms, "
-    "expired_ms, cancelling_ms, cancelled_ms FROM batches ";
+    "expired_ms, cancelling_ms, cancelled_ms, model_id, numerics_version FROM batches ";
 
 std::string sql(const char* select, const char* rest) { return std::string(select) + rest; }
 
@@ -85,6 +85,8 @@ Result<BatchRecord> batch_of(const Statement& row) {
                              &batch.expired_ms, &batch.cancelling_ms, &batch.cancelled_ms}) {
     *time = row.integer(column++);
   }
+  batch.model_id = row.digest(column++);
+  batch.numerics_version = row.u32(column);
   return batch;
 }
 
@@ -118,6 +120,10 @@ Result<BatchTables> BatchTables::prepare(Database& database, const RetentionTime
                       "files");
   LOCKSTEP_TRY_ASSIGN(t.remove_file_, database.prepare("DELETE FROM files WHERE id=? RETURNING 1"),
                       "files");
+  LOCKSTEP_TRY_ASSIGN(
+      t.find_reader_,
+      database.prepare("SELECT id FROM batches WHERE remove_ms IS NULL AND input_file=? LIMIT 1"),
+      "files");
   LOCKSTEP_TRY_ASSIGN(t.load_file_, database.prepare(sql(kSelectFile, "WHERE id=?")), "files");
   LOCKSTEP_TRY_ASSIGN(t.list_files_,
                       database.prepare(sql(kSelectFile,
@@ -129,12 +135,14 @@ Result<BatchTables> BatchTables::prepare(Database& database, const RetentionTime
                       "files");
   LOCKSTEP_TRY_ASSIGN(
       t.insert_batch_,
-      database.prepare("INSERT OR IGNORE INTO batches(id, tenant, endpoint, input_file, "
-                       "completion_window, metadata, created_ms, expires_ms, state, errors, "
-                       "output_file, error_file, total, completed, failed, fed_lines, fed_bytes, "
-                       "is_cancelled, is_expired, in_progress_ms, finalizing_ms, completed_ms, "
-                       "failed_ms, expired_ms, cancelling_ms, cancelled_ms) VALUES(?,?,?,?,?,?,?,?,"
-                       "0,'[]',zeroblob(16),zeroblob(16),0,0,0,0,0,0,0,0,0,0,0,0,0,0)"),
+      database.prepare(
+          "INSERT OR IGNORE INTO batches(id, tenant, endpoint, input_file, "
+          "completion_window, metadata, created_ms, expires_ms, model_id, "
+          "numerics_version, state, errors, "
+          "output_file, error_file, total, completed, failed, fed_lines, fed_bytes, "
+          "is_cancelled, is_expired, in_progress_ms, finalizing_ms, completed_ms, "
+          "failed_ms, expired_ms, cancelling_ms, cancelled_ms) VALUES(?,?,?,?,?,?,?,?,?,?,"
+          "0,'[]',zeroblob(16),zeroblob(16),0,0,0,0,0,0,0,0,0,0,0,0,0,0)"),
       "batches");
   LOCKSTEP_TRY_ASSIGN(
       t.update_batch_,
@@ -163,6 +171,14 @@ Status BatchTables::insert_file(const FileRecord& file) {
 }
 
 Status BatchTables::remove_file(const RequestId& id) {
+  find_reader_.bind(id);
+  LOCKSTEP_TRY_ASSIGN(const bool is_read, find_reader_.step(), "remove a file");
+  if (is_read) {
+    const std::string reader = batch_id_text(find_reader_.id(0));
+    find_reader_.reset();
+    return Error{ErrorCode::kInvalidArgument, "file " + file_id_text(id) + " is read by " + reader +
+                                                  "; cancel it first, or wait for its end"};
+  }
   remove_file_.bind(id);
   LOCKSTEP_TRY_ASSIGN(const bool found, remove_file_.step(), "remove a file");
   remove_file_.reset();
@@ -174,7 +190,8 @@ Status BatchTables::insert_batch(const BatchRecord& batch) {
   const std::string metadata = metadata_text(batch);
   LOCKSTEP_TRY(insert_batch_
                    .bind(batch.id, batch.tenant, batch.endpoint, batch.input_file,
-                         batch.completion_window, metadata, batch.created_ms, batch.expires_ms)
+                         batch.completion_window, metadata, batch.created_ms, batch.expires_ms,
+                         batch.model_id, batch.numerics_version)
                    .run(),
                "insert a batch");
   return update_batch(batch);

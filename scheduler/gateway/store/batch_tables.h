@@ -16,6 +16,7 @@ class BatchTables {
   static Result<BatchTables> prepare(Database& database, const RetentionTimes& retention);
 
   Status insert_file(const FileRecord& file);
+  // kInvalidArgument while a batch that has not ended reads it.
   Status remove_file(const RequestId& id);
   Status insert_batch(const BatchRecord& batch);
   Status update_batch(const BatchRecord& batch);
@@ -34,7 +35,7 @@ class BatchTables {
   explicit BatchTables(const RetentionTimes& retention) : retention_(retention) {}
 
   RetentionTimes retention_;
-  Statement insert_file_, remove_file_, load_file_, list_files_, sum_bytes_;
+  Statement insert_file_, find_reader_, remove_file_, load_file_, list_files_, sum_bytes_;
   Statement insert_batch_, update_batch_, load_batch_, list_batches_, open_batches_;
 };
 

@@ -113,6 +113,8 @@ Result<JobTables> JobTables::prepare(Database& database, const RetentionTimes& r
             "LEFT JOIN outcomes USING(job) WHERE tenant=? AND kind=1 AND id < ? ORDER BY id DESC "
             "LIMIT ?"},
            {&t.load_waiting_, "SELECT * FROM waiting ORDER BY job"},
+           {&t.load_open_lines_,
+            "SELECT j.id, j.batch FROM waiting w JOIN jobs j USING(job) WHERE w.kind = 2"},
            {&t.load_lines_, select_jobs("WHERE batch=? AND id > ? AND job IN (SELECT job FROM "
                                         "outcomes) ORDER BY id LIMIT ?")},
            {&t.remove_choices_, "DELETE FROM choices WHERE job=?"},
@@ -383,6 +385,16 @@ Result<std::vector<WaitingJob>> JobTables::load_waiting() {
                     .num_choices = load_waiting_.u32(5),
                     .expires_ms = load_waiting_.integer(6),
                     .keep_without_client = load_waiting_.integer(7) != 0});
+  }
+}
+
+Result<std::vector<OpenLine>> JobTables::load_open_lines() {
+  load_open_lines_.reset();
+  std::vector<OpenLine> lines;
+  for (;;) {
+    LOCKSTEP_TRY_ASSIGN(const bool found, load_open_lines_.step(), "open lines");
+    if (!found) return lines;
+    lines.push_back({load_open_lines_.id(0), load_open_lines_.id(1)});
   }
 }
 

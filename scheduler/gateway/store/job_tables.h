@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "scheduler/batch_store.h"
 #include "scheduler/gateway/store/database.h"
 #include "scheduler/job_store.h"
 
@@ -37,6 +38,8 @@ class JobTables {
   Result<std::vector<JobSummary>> list(const std::string& tenant, const RequestId& before,
                                        std::uint32_t limit);
   Result<std::vector<WaitingJob>> load_waiting();
+  // Lines of batches that have not ended.
+  Result<std::vector<OpenLine>> load_open_lines();
   // Terminal lines of a batch behind `after`, in the order in which they were fed.
   Result<std::vector<StoredJob>> load_lines(const RequestId& batch, const RequestId& after,
                                             std::uint32_t limit);
@@ -69,7 +72,7 @@ class JobTables {
   Statement find_job_, count_tokens_, insert_tokens_, find_choice_, insert_choice_;
   Statement delete_waiting_, insert_outcome_, job_kind_, count_line_;
   Statement load_job_, load_outcome_, load_choices_, load_tokens_, find_tombstone_;
-  Statement list_jobs_, load_waiting_, load_lines_;
+  Statement list_jobs_, load_waiting_, load_open_lines_, load_lines_;
   Statement remove_choices_, remove_tokens_, remove_outcome_, put_tombstone_, remove_job_;
 };
 

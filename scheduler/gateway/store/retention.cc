@@ -41,7 +41,8 @@ Result<Retention> Retention::prepare(Database& database, JobTables& jobs,
        "LIMIT ?)"},
       {&r.old_files_,
        "DELETE FROM files WHERE id IN (SELECT id FROM files WHERE expires_ms > 0 AND expires_ms "
-       "<= ? LIMIT ?) RETURNING id"},
+       "<= ? AND id NOT IN (SELECT input_file FROM batches WHERE remove_ms IS NULL) LIMIT ?) "
+       "RETURNING id"},
   };
   for (const auto& [statement, sql] : statements) {
     LOCKSTEP_TRY_ASSIGN(*statement, database.prepare(sql), "retention");

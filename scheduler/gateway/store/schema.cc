@@ -162,7 +162,13 @@ CREATE TABLE replicas(
 ) STRICT;
 )sql";
 
-constexpr std::array<const char*, kSchemaVersion> kSteps = {kVersion1, kVersion2};
+// The model that a batch was accepted for.
+constexpr const char* kVersion3 = R"sql(
+ALTER TABLE batches ADD COLUMN model_id BLOB NOT NULL DEFAULT x'';
+ALTER TABLE batches ADD COLUMN numerics_version INTEGER NOT NULL DEFAULT 0;
+)sql";
+
+constexpr std::array<const char*, kSchemaVersion> kSteps = {kVersion1, kVersion2, kVersion3};
 
 Status apply_step(Database& database, std::int64_t version) {
   const std::string pragmas = "PRAGMA application_id=" + std::to_string(kApplicationId) +

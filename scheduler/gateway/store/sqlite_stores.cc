@@ -152,6 +152,11 @@ void SqliteBatchStore::load_open_batches(
       thread_, [&t = tables_] { return t.batches.load_open_batches(); }, std::move(done));
 }
 
+void SqliteBatchStore::load_open_lines(std::function<void(Result<std::vector<OpenLine>>)> done) {
+  submit_read(
+      thread_, [&t = tables_] { return t.jobs.load_open_lines(); }, std::move(done));
+}
+
 void SqliteBatchStore::load_lines(RequestId batch, RequestId after, std::uint32_t limit,
                                   std::function<void(Result<std::vector<StoredJob>>)> done) {
   submit_read(

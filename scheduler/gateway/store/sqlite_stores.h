@@ -53,6 +53,7 @@ class SqliteBatchStore final : public BatchStore {
   void list_batches(std::string tenant, ListPage page,
                     std::function<void(Result<std::vector<BatchRecord>>)> done) override;
   void load_open_batches(std::function<void(Result<std::vector<BatchRecord>>)> done) override;
+  void load_open_lines(std::function<void(Result<std::vector<OpenLine>>)> done) override;
   void load_lines(RequestId batch, RequestId after, std::uint32_t limit,
                   std::function<void(Result<std::vector<StoredJob>>)> done) override;
 

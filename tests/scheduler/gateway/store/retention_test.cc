@@ -263,6 +263,50 @@ TEST_F(SqliteBatchStoreTest, KeepsFilesByTenantAndSumsTheirBytes) {
   EXPECT_EQ(sum(), 200U);
 }
 
+TEST_F(SqliteBatchStoreTest, KeepsAFileThatAnOpenBatchReads) {
+  FileRecord file;
+  file.id = test_id(1);
+  file.expires_ms = 2'000'000;
+  BatchRecord batch;
+  batch.id = test_id(2);
+  batch.input_file = file.id;
+  ASSERT_TRUE(commit(*store_, {InsertFile{file}, InsertBatch{batch}}).ok());
+  const Status refused = commit(*store_, {RemoveFile{file.id}});
+  EXPECT_EQ(refused.error().code, ErrorCode::kInvalidArgument);
+  EXPECT_THAT(refused.error().message, testing::HasSubstr(batch_id_text(batch.id)));
+  clock_.set_seconds(3'000);
+  FileRecord other = file;
+  other.id = test_id(3);
+  ASSERT_TRUE(commit(*store_, {InsertFile{other}}).ok());
+  open();
+  for (int i = 0; i < 1000 && load_file(other.id).ok(); ++i) ::usleep(1000);
+  EXPECT_TRUE(load_file(file.id).ok());
+  ASSERT_TRUE(cancel_batch(batch, 3'000'000).ok());
+  ASSERT_TRUE(commit(*store_, {UpdateBatch{batch}, RemoveFile{file.id}}).ok());
+}
+
+TEST_F(SqliteBatchStoreTest, FindsLinesThatHaveNotEnded) {
+  BatchRecord batch;
+  batch.id = test_id(9);
+  batch.model_id = sha256({});
+  batch.numerics_version = 3;
+  ASSERT_TRUE(commit(*store_, {InsertBatch{batch}}).ok());
+  for (std::uint32_t i = 1; i <= 3; ++i) {
+    JobRecord line = test_job(i);
+    line.kind = i == 3 ? JobKind::kJob : JobKind::kBatchLine;
+    if (i != 3) line.batch = batch.id;
+    ASSERT_TRUE(commit(*store_, {InsertJob{line}}).ok());
+  }
+  ASSERT_TRUE(commit(*store_, {EndJob{test_id(1), {}}}).ok());
+  const auto lines = wait_for<Result<std::vector<OpenLine>>>(
+      [&](auto done) { store_->batches().load_open_lines(std::move(done)); });
+  ASSERT_EQ(lines.value().size(), 1U);
+  EXPECT_EQ(lines.value()[0].line, test_id(2));
+  EXPECT_EQ(lines.value()[0].batch, batch.id);
+  EXPECT_EQ(load_batch(batch.id).value().model_id, batch.model_id);
+  EXPECT_EQ(load_batch(batch.id).value().numerics_version, 3U);
+}
+
 TEST_F(StateStoreTest, KeepsReplicasWithTheirProcesses) {
   open();
   const ReplicaRecord record{ReplicaId{3},
