@@ -313,6 +313,7 @@ void write(const BeatMessage& body, wire::ToGateway& out) {
   beat.set_cached_tokens(body.cached_tokens);
   beat.set_completion_tokens(body.completion_tokens);
   beat.set_oldest_rank_beat_ms(body.oldest_rank_beat_ms);
+  beat.set_stalled_ms(body.stalled_ms);
 }
 
 void write(const ProgressMessage& body, wire::ToGateway& out) {
@@ -357,6 +358,7 @@ BeatMessage read(const wire::Beat& in) {
   beat.cached_tokens = in.cached_tokens();
   beat.completion_tokens = in.completion_tokens();
   beat.oldest_rank_beat_ms = in.oldest_rank_beat_ms();
+  beat.stalled_ms = in.stalled_ms();
   return beat;
 }
 

@@ -146,6 +146,7 @@ struct BeatMessage {
   std::uint64_t cached_tokens = 0;        // Taken from the prefix cache so far.
   std::uint64_t completion_tokens = 0;    // Sampled so far.
   std::uint32_t oldest_rank_beat_ms = 0;  // Since the quietest rank of another host was heard.
+  std::uint32_t stalled_ms = 0;           // Since a rank of this host worked on that step.
 };
 
 // New tokens of one choice, and its end.

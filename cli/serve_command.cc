@@ -31,7 +31,7 @@ struct ServeOptions {
   GatewayConfig gateway;
   WorkerChoices worker;
   std::string ranks_as = "processes";
-  int step_deadline_s = 4;
+  int step_deadline_s = 60;
   int drain_s = 30;
   int port = 8000;
   int replica_port = 0;
@@ -157,7 +157,7 @@ void add_replica_choices(CLI::App& command, ServeOptions& options) {
   add_integer(command, "--kv-blocks", worker.kv_blocks, {1, 1 << 24},
               "KV cache of a replica, in blocks of 16 tokens; at least a context.");
   add_integer(command, "--step-deadline", options.step_deadline_s, {1, 3600},
-              "Seconds after which a step counts as hanging.");
+              "Seconds that a step may take. One that nobody works on hangs after 3.5.");
 }
 
 }  // namespace

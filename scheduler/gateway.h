@@ -36,7 +36,7 @@ struct GatewayConfig {
   std::string replica_host = "127.0.0.1";   // Where leaders connect to.
   std::uint16_t replica_port = 0;           // 0: as before, at first any.
 
-  std::int64_t step_deadline_ms = 4'000;  // A step that runs longer hangs.
+  std::int64_t step_deadline_ms = 60'000;  // A step that runs longer hangs.
   std::int64_t lease_ms = 10'000;
   std::int64_t start_timeout_ms = 120'000;  // From the start of a replica to its Hello.
   std::int64_t drain_ms = 30'000;           // For what runs, once a drain began.

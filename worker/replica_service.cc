@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "worker/service/gateway_link.h"
+#include "worker/service/work_watch.h"
 
 namespace lockstep {
 namespace {
@@ -231,8 +232,9 @@ Status serve_replica(Leader& leader, const ReplicaServiceConfig& config,
   Gauge gauge(clock);
   GatewayLink::Hooks hooks;
   hooks.abandon = config.abandon;
-  hooks.beat = [&gauge, &config] {
+  hooks.beat = [&gauge, &config, &clock, watch = WorkWatch(config.ranks)]() mutable {
     BeatMessage beat = gauge.read();
+    beat.stalled_ms = watch.stalled_ms(clock.monotonic_ns() / 1'000'000, beat.step_age_ms);
     if (config.oldest_rank_beat_ms) beat.oldest_rank_beat_ms = config.oldest_rank_beat_ms();
     return beat;
   };

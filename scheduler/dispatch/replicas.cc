@@ -259,6 +259,10 @@ Status Dispatcher::beat(Replica& replica, const BeatMessage& message) {
     return Error{ErrorCode::kTimeout,
                  "a step has been running for " + std::to_string(message.step_age_ms) + " ms"};
   }
+  if (message.stalled_ms > config_.stall_ms) {
+    return Error{ErrorCode::kTimeout, "nobody has been working on a step for " +
+                                          std::to_string(message.stalled_ms) + " ms"};
+  }
   if (message.oldest_rank_beat_ms > config_.beat_timeout_ms) {
     return Error{ErrorCode::kTimeout, "a rank has been silent for " +
                                           std::to_string(message.oldest_rank_beat_ms) + " ms"};

@@ -161,7 +161,7 @@ TEST(WireRoundTrip, HelloKeepsEveryField) {
 }
 
 TEST(WireRoundTrip, BeatKeepsEveryField) {
-  const BeatMessage sent{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12};
+  const BeatMessage sent{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13};
 
   const auto received = decode_to_gateway(encode_wire(to_gateway(sent)));
 
@@ -170,8 +170,9 @@ TEST(WireRoundTrip, BeatKeepsEveryField) {
   const std::vector<std::uint64_t> fields{
       got.sequence,      got.steps,         got.step_age_ms,       got.running,
       got.waiting,       got.blocks_free,   got.blocks_cached,     got.preemptions,
-      got.prompt_tokens, got.cached_tokens, got.completion_tokens, got.oldest_rank_beat_ms};
-  EXPECT_EQ(fields, (std::vector<std::uint64_t>{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}));
+      got.prompt_tokens, got.cached_tokens, got.completion_tokens, got.oldest_rank_beat_ms,
+      got.stalled_ms};
+  EXPECT_EQ(fields, (std::vector<std::uint64_t>{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13}));
 }
 
 TEST(WireRoundTrip, ProgressKeepsTokensAndEnds) {

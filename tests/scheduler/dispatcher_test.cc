@@ -144,13 +144,21 @@ TEST_F(DispatcherTest, FencesWhoIsSilentAndWhoseStepHangs) {
     say(kA, epoch, beat);
   }
   EXPECT_TRUE(all<FenceEffect>().empty());
-  beat.step_age_ms = 4001;
+  beat.step_age_ms = 59'999;  // Slow: somebody works on it.
+  beat.stalled_ms = 3'500;
+  say(kA, epoch, beat);
+  EXPECT_TRUE(all<FenceEffect>().empty());
+  beat.stalled_ms = 3'501;
   say(kA, epoch, beat);
   EXPECT_EQ(all<FenceEffect>().size(), 1U);
+  beat = {};
+  beat.step_age_ms = 60'001;
+  say(kB, hello(kB), beat);
+  EXPECT_EQ(all<FenceEffect>().size(), 2U);
   hello(kB);
   advance(4100);
-  ASSERT_EQ(all<FenceEffect>().size(), 2U);
-  EXPECT_EQ(all<FenceEffect>()[1].replica, kB);
+  ASSERT_EQ(all<FenceEffect>().size(), 3U);
+  EXPECT_EQ(all<FenceEffect>()[2].replica, kB);
 }
 
 TEST_F(DispatcherTest, CondemnsNobodyForItsOwnPause) {
