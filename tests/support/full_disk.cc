@@ -24,23 +24,23 @@ Function* next(const char* name) {
 
 extern "C" {
 
-ssize_t pwrite64(int fd, const void* bytes, size_t count, off64_t offset) {
+ssize_t pwrite64(int fd, const void* buf, size_t n, off64_t offset) {
   static auto* const real = next<ssize_t(int, const void*, size_t, off64_t)>("pwrite64");
   if (is_full()) {
     errno = ENOSPC;
     return -1;
   }
-  return real(fd, bytes, count, offset);
+  return real(fd, buf, n, offset);
 }
 
-int posix_fallocate(int fd, off_t offset, off_t length) {
+int posix_fallocate(int fd, off_t offset, off_t len) {
   static auto* const real = next<int(int, off_t, off_t)>("posix_fallocate");
-  return is_full() ? ENOSPC : real(fd, offset, length);
+  return is_full() ? ENOSPC : real(fd, offset, len);
 }
 
-int posix_fallocate64(int fd, off64_t offset, off64_t length) {
+int posix_fallocate64(int fd, off64_t offset, off64_t len) {
   static auto* const real = next<int(int, off64_t, off64_t)>("posix_fallocate64");
-  return is_full() ? ENOSPC : real(fd, offset, length);
+  return is_full() ? ENOSPC : real(fd, offset, len);
 }
 
 }  // extern "C"
