@@ -111,6 +111,8 @@ class Dispatcher {
 
   // A new job; AcceptEffect follows when its row is on disk or why not.
   void submit(Now now, JobRecord record);
+  // New jobs in one commit with `with`: all or none. An AcceptEffect follows for each, in order.
+  void submit_all(Now now, std::vector<JobRecord> records, std::vector<StoreWrite> with);
   // After a restart: the jobs that were accepted and have not ended. Requires: no job is known yet.
   void recover(Now now, const std::vector<WaitingJob>& waiting);
   // The answer to a LoadEffect.
@@ -180,6 +182,7 @@ class Dispatcher {
   void emit(Effect effect) { effects_.push_back(std::move(effect)); }
   // dispatch/jobs.cc
   void store(std::vector<StoreWrite> writes, Commit commit);
+  Status refusal(std::size_t num_jobs) const;
   void inserted(Now now, RequestId id, const Status& status);
   void retry_tokens(Now now, const std::vector<ChoiceKey>& choices);
   void ended(Now now, RequestId id, const Status& status);

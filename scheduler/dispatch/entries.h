@@ -76,7 +76,7 @@ struct Dispatcher::Replica {
 struct Dispatcher::Commit {
   enum class Kind : std::uint8_t { kInsert, kTokens, kEnd };
   Kind kind = Kind::kTokens;
-  RequestId id;                    // kInsert, kEnd
+  std::vector<RequestId> jobs;     // kInsert; kEnd: one.
   std::vector<ChoiceKey> choices;  // kTokens: whose tokens.
 };
 

@@ -25,30 +25,52 @@ void Dispatcher::store(std::vector<StoreWrite> writes, Commit commit) {
   emit(StoreEffect{.ticket = ticket, .writes = std::move(writes)});
 }
 
-void Dispatcher::submit(Now now, JobRecord record) {
-  const RequestId id = record.id;
-  const auto refuse = [&](ErrorCode code, const char* why) {
-    emit(AcceptEffect{.id = id, .status = Error{code, why}});
-  };
-  if (draining_) return refuse(ErrorCode::kUnavailable, "the gateway is shutting down");
-  if (jobs_.size() >= config_.max_jobs) {
-    return refuse(ErrorCode::kExhausted, "too many jobs are waiting: try again later");
+Status Dispatcher::refusal(std::size_t num_jobs) const {
+  if (draining_) return Error{ErrorCode::kUnavailable, "the gateway is shutting down"};
+  if (jobs_.size() + num_jobs > config_.max_jobs) {
+    return Error{ErrorCode::kExhausted, "too many jobs are waiting: try again later"};
   }
-  CHECK(record.num_choices > 0 && !jobs_.contains(id), "a job needs choices and an id of its own");
-  auto job = std::make_unique<Job>();
-  job->id = id;
-  job->state = Job::State::kStoring;
-  job->tenant = tenant_of(record.tenant);
-  job->priority = record.priority;
-  job->kind = record.kind;
-  job->keep_without_client = record.keep_without_client;
-  job->expires_ms = record.expires_ms;
-  job->choices.resize(record.num_choices);
-  job->since_ms = now.mono_ms;
-  job->arrival = ++next_arrival_;
-  job->record = std::make_shared<const JobRecord>(std::move(record));
-  store({InsertJob{*job->record}}, {.kind = Commit::Kind::kInsert, .id = id, .choices = {}});
-  jobs_.emplace(id, std::move(job));
+  return {};
+}
+
+void Dispatcher::submit(Now now, JobRecord record) {
+  std::vector<JobRecord> jobs;
+  jobs.push_back(std::move(record));
+  submit_all(now, std::move(jobs), {});
+}
+
+void Dispatcher::submit_all(Now now, std::vector<JobRecord> records, std::vector<StoreWrite> with) {
+  const Status refused = refusal(records.size());
+  std::vector<StoreWrite> writes;
+  Commit commit{.kind = Commit::Kind::kInsert, .jobs = {}, .choices = {}};
+  for (JobRecord& record : records) {
+    const RequestId id = record.id;
+    if (!refused.ok()) {
+      emit(AcceptEffect{.id = id, .status = refused});
+      continue;
+    }
+    CHECK(record.num_choices > 0 && !jobs_.contains(id),
+          "a job needs choices and an id of its own");
+    auto job = std::make_unique<Job>();
+    job->id = id;
+    job->state = Job::State::kStoring;
+    job->tenant = tenant_of(record.tenant);
+    job->priority = record.priority;
+    job->kind = record.kind;
+    job->keep_without_client = record.keep_without_client;
+    job->expires_ms = record.expires_ms;
+    job->choices.resize(record.num_choices);
+    job->since_ms = now.mono_ms;
+    job->arrival = ++next_arrival_;
+    job->record = std::make_shared<const JobRecord>(std::move(record));
+    writes.emplace_back(InsertJob{*job->record});
+    commit.jobs.push_back(id);
+    jobs_.emplace(id, std::move(job));
+  }
+  if (!refused.ok() || writes.empty()) return;
+  writes.insert(writes.end(), std::make_move_iterator(with.begin()),
+                std::make_move_iterator(with.end()));
+  store(std::move(writes), std::move(commit));
 }
 
 void Dispatcher::recover(Now now, const std::vector<WaitingJob>& waiting) {
@@ -140,12 +162,13 @@ void Dispatcher::stored(Now now, std::uint64_t ticket, const Status& status) {
   }
   switch (commit.kind) {
     case Commit::Kind::kInsert:
-      return inserted(now, commit.id, status);
+      for (const RequestId& id : commit.jobs) inserted(now, id, status);
+      return;
     case Commit::Kind::kTokens:
       if (!status.ok()) retry_tokens(now, commit.choices);
       return;
     case Commit::Kind::kEnd:
-      return ended(now, commit.id, status);
+      return ended(now, commit.jobs.front(), status);
   }
 }
 
@@ -229,7 +252,8 @@ void Dispatcher::finish_choice(Now now, Job& job, std::uint32_t index, const Cho
   std::vector<StoreWrite> writes;
   append_tokens(job, index, writes);
   writes.emplace_back(EndChoice{.key = {job.id, index}, .end = end});
-  store(std::move(writes), {.kind = Commit::Kind::kTokens, .id = {}, .choices = {{job.id, index}}});
+  store(std::move(writes),
+        {.kind = Commit::Kind::kTokens, .jobs = {}, .choices = {{job.id, index}}});
 }
 
 void Dispatcher::end_job(Now now, Job& job, JobOutcome outcome) {
@@ -255,7 +279,7 @@ void Dispatcher::store_end(Job& job) {
   dirty_.erase(job.id);
   job.retry_ms = 0;
   writes.emplace_back(EndJob{.id = job.id, .outcome = job.outcome});
-  store(std::move(writes), {.kind = Commit::Kind::kEnd, .id = job.id, .choices = {}});
+  store(std::move(writes), {.kind = Commit::Kind::kEnd, .jobs = {job.id}, .choices = {}});
 }
 
 void Dispatcher::append_tokens(Job& job, std::uint32_t index, std::vector<StoreWrite>& writes) {

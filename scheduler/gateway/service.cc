@@ -51,6 +51,27 @@ void GatewayService::submit(JobRecord job, std::function<void(Result<Accepted>)>
   run_effects();
 }
 
+// Nobody reads their feeds as they grow. What is said of the last one is true of all.
+void GatewayService::submit_lines(std::vector<JobRecord> lines, std::vector<StoreWrite> with,
+                                  const std::function<void(Status)>& done) {
+  CHECK(!lines.empty(), "no line to submit");
+  for (const JobRecord& line : lines) {
+    const bool is_last = &line == &lines.back();
+    pending_.emplace(line.id, Pending{std::make_shared<const JobRecord>(line),
+                                      [done, is_last](const Result<Accepted>& accepted) {
+                                        if (!is_last) return;
+                                        done(accepted.ok() ? Status() : accepted.error());
+                                      }});
+  }
+  dispatcher_.submit_all(ports_.now(), std::move(lines), std::move(with));
+  run_effects();
+}
+
+void GatewayService::cancel_lines(const std::vector<RequestId>& lines) {
+  for (const RequestId& line : lines) dispatcher_.cancel(ports_.now(), line);
+  run_effects();
+}
+
 void GatewayService::find(const std::string& tenant, RequestId id, FoundCallback done) {
   if (const std::shared_ptr<Feed> feed = feed_of(id)) {
     if (feed->record().tenant != tenant) return done(not_found(id));
@@ -259,6 +280,7 @@ void GatewayService::carry_out(const EndEffect& effect) {
   if (feed) feed->finish(effect.outcome);
   CRASH_POINT("gateway.end_told");
   answer_cancels(effect.id, {});
+  if (ports_.ended) ports_.ended(effect.id, effect.outcome.state);
 }
 
 void GatewayService::carry_out(const StopEffect& effect) {

@@ -29,6 +29,8 @@ struct ServicePorts {
   // Ends a generation: the key is refused, the processes are killed and, unless the gateway stops,
   // started again.
   std::function<void(ReplicaId, std::uint64_t epoch, const std::string& reason)> fence;
+  // A job's terminal row is on disk. May be empty.
+  std::function<void(RequestId, JobState)> ended;
   // The gateway's process is to end: drained (ok), or because the store cannot be trusted.
   std::function<void(const Status&)> stop;
 };
@@ -44,6 +46,11 @@ class GatewayService {
   // As in ApiBackend. The job's id, model and time are set here; cancel() answers when the terminal
   // row is on disk.
   void submit(JobRecord job, std::function<void(Result<Accepted>)> done);
+  // Lines of a batch, which have their ids, in one commit with `with`; `done` when they are on
+  // disk.
+  void submit_lines(std::vector<JobRecord> lines, std::vector<StoreWrite> with,
+                    const std::function<void(Status)>& done);
+  void cancel_lines(const std::vector<RequestId>& lines);
   void find(const std::string& tenant, RequestId id,
             std::function<void(Result<std::shared_ptr<JobFeed>>)> done);
   void cancel(const std::string& tenant, RequestId id, std::function<void(Status)> done);

@@ -448,5 +448,26 @@ TEST_F(DispatcherTest, DrainsWithWhatRunsOnDisk) {
   EXPECT_TRUE(last_sent<DrainMessage>(kA));
 }
 
+TEST_F(DispatcherTest, AcceptsJobsTogetherWithWhatIsWrittenWithThem) {
+  dispatcher_.submit_all(now_, {job(1), job(2)}, {EndJob{.id = id_of(9), .outcome = {}}});
+  collect();
+  EXPECT_EQ(unstored_.size(), 1U);
+  EXPECT_EQ(all_writes<InsertJob>().size(), 2U);
+  EXPECT_EQ(all_writes<EndJob>().size(), 1U);
+  store();
+  ASSERT_EQ(all<AcceptEffect>().size(), 2U);
+  EXPECT_TRUE(all<AcceptEffect>()[1].status.ok());
+  EXPECT_EQ(dispatcher_.num_queued(), 2U);
+}
+
+TEST_F(DispatcherTest, AcceptsNoneOfTheJobsOfAFailedCommit) {
+  dispatcher_.submit_all(now_, {job(1), job(2)}, {});
+  store(Error{ErrorCode::kExhausted, "disk full"});
+  ASSERT_EQ(all<AcceptEffect>().size(), 2U);
+  EXPECT_FALSE(all<AcceptEffect>()[0].status.ok());
+  EXPECT_FALSE(all<AcceptEffect>()[1].status.ok());
+  EXPECT_EQ(dispatcher_.num_jobs(), 0U);
+}
+
 }  // namespace
 }  // namespace lockstep
