@@ -97,6 +97,7 @@ ParsedBatchLine parse_batch_line(std::string_view text, std::string_view endpoin
     return out;
   }
   out.line.custom_id = json["custom_id"];
+  out.line.url = json["url"];
   if (out.line.custom_id.empty() || out.line.custom_id.size() > kMaxCustomIdBytes) {
     out.error = bad_line("invalid_value", "\"custom_id\": expected 1 to 512 bytes", "custom_id");
   } else if (!json.contains("body")) {
@@ -179,7 +180,10 @@ bool BatchValidator::check(const LineSplitter::Line& line) {
   if (!parsed.error.code.empty()) return keep(std::move(parsed.error), line.number);
   const auto [first, is_new] =
       custom_ids_.try_emplace(sha256(as_bytes(parsed.line.custom_id)), line.number);
-  if (is_new) return true;
+  if (is_new) {
+    BatchError fault = check_body_ ? check_body_(parsed.line) : BatchError{};
+    return fault.code.empty() || keep(std::move(fault), line.number);
+  }
   return keep(bad_line("duplicate_custom_id",
                        "\"custom_id\": line " + std::to_string(first->second) + " has it, too",
                        "custom_id"),

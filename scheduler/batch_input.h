@@ -21,11 +21,12 @@ inline constexpr std::size_t kMaxCustomIdBytes = 512;
 
 struct BatchLine {
   std::string custom_id;
+  std::string url;   // Its endpoint.
   std::string body;  // The JSON text as it stands in the line.
 };
 
 // One line, {"custom_id", "method": "POST", "url": `endpoint`, "body": {...}}, or what is wrong
-// with it (without its number).
+// with it (without its number). An empty `endpoint` is any.
 struct ParsedBatchLine {
   BatchLine line;
   BatchError error;  // Its code is empty when the line is good.
@@ -61,10 +62,14 @@ class LineSplitter {
   std::uint64_t offset_ = 0;
 };
 
-// Checks a whole file, line by line: form, bounds, and that no custom_id comes twice.
+// What is wrong with the body of a line, for one who knows requests; an empty code: nothing.
+using BodyCheck = std::function<BatchError(const BatchLine&)>;
+
+// Checks a whole file, line by line: form, bounds, body, and that no custom_id comes twice.
 class BatchValidator {
  public:
-  explicit BatchValidator(std::string endpoint) : endpoint_(std::move(endpoint)) {}
+  explicit BatchValidator(std::string endpoint, BodyCheck check_body = nullptr)
+      : endpoint_(std::move(endpoint)), check_body_(std::move(check_body)) {}
 
   // False when more need not be read: there are enough errors.
   bool feed(std::string_view bytes);
@@ -81,6 +86,7 @@ class BatchValidator {
   bool keep_long_line(const Error& error);
 
   std::string endpoint_;
+  BodyCheck check_body_;
   LineSplitter splitter_;
   std::uint32_t num_lines_ = 0;
   std::uint64_t num_bytes_ = 0;

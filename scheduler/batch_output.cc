@@ -2,6 +2,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/canonical_json.h"
+
 namespace lockstep {
 namespace {
 
@@ -45,6 +47,24 @@ std::string batch_output_line(const BatchLineResult& result) {
   line += ",\"response\":{\"status_code\":" + std::to_string(result.status_code);
   line += ",\"request_id\":" + dump(result.id.text()) + ",\"body\":" + result.body_json;
   return line + "},\"error\":null}\n";
+}
+
+Result<WrittenLine> parse_output_line(std::string_view text) {
+  constexpr int kMaxDepth = 64;
+  LOCKSTEP_TRY_ASSIGN(const Json json, parse_json(text, kMaxDepth), "output line");
+  const Json none;
+  const auto member = [&none](const Json& object, const char* name) -> const Json& {
+    return object.is_object() && object.contains(name) ? object[name] : none;
+  };
+  const Json& custom_id = member(json, "custom_id");
+  if (!custom_id.is_string() || !json.contains("response")) {
+    return Error{ErrorCode::kCorrupt, "expected \"custom_id\" and \"response\""};
+  }
+  WrittenLine line;
+  line.custom_id = custom_id.get<std::string>();
+  const Json& fingerprint = member(member(member(json, "response"), "body"), "system_fingerprint");
+  if (fingerprint.is_string()) line.fingerprint = fingerprint.get<std::string>();
+  return line;
 }
 
 bool is_output(const BatchLineResult& result) {

@@ -34,6 +34,13 @@ inline constexpr std::string_view kBatchCancelledCode = "batch_cancelled";
 inline constexpr std::string_view kBatchCancelledMessage =
     "This request was not executed: its batch was cancelled.";
 
+// What can be told from a line that was written before. kCorrupt: it is none.
+struct WrittenLine {
+  std::string custom_id;
+  std::string fingerprint;  // `system_fingerprint` of the answer; empty: it is an error.
+};
+Result<WrittenLine> parse_output_line(std::string_view text);
+
 // Whether a line goes into the output file; else into the error file.
 bool is_output(const BatchLineResult& result);
 

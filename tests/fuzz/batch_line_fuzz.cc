@@ -1,8 +1,10 @@
 // The input file of a batch, any bytes in pieces of any size: how it is cut does not matter, and
-// the body of a line that is accepted is the JSON value that the whole line has there.
+// the body of a line that is accepted is the JSON value that the whole line has there. And the same
+// bytes as a line of an output file that is read again.
 #include "base/canonical_json.h"
 #include "base/check.h"
 #include "scheduler/batch_input.h"
+#include "scheduler/batch_output.h"
 
 namespace {
 
@@ -38,6 +40,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const BatchValidator::Verdict pieces = validate(text, 1 + data[0] % 64);
   CHECK(whole.num_lines == pieces.num_lines, "the number of lines depends on the pieces");
   CHECK(whole.errors == pieces.errors, "the errors depend on the pieces");
+  const auto written = parse_output_line(text);
+  CHECK(!written.ok() || parse_json(text, 64).value()["custom_id"] == written.value().custom_id,
+        "the custom_id of an output line is another one");
   LineSplitter splitter;
   if (splitter.feed(text, check_line).ok()) (void)splitter.finish(check_line);
   return 0;
