@@ -129,6 +129,8 @@ void add_gateway_options(CLI::App& command, ServeOptions& options) {
            "Certificate chain; SIGHUP reads it anew.")
       ->type_name("PEM");
   add_text(command, "--tls-key", gateway.tls_key, "Its private key.")->type_name("PEM");
+  add_byte_size(command, "--file-quota", gateway.file_quota_bytes, {1, std::uint64_t{1} << 50},
+                "Files of a tenant, uploaded and written ones together.");
   add_integer(command, "--drain", options.drain_s, {0, 86'400},
               "Seconds that running requests get after SIGTERM.");
 }

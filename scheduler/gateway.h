@@ -25,6 +25,7 @@ struct GatewayConfig {
   std::string tls_certificate;     // PEM files; empty: plain HTTP.
   std::string tls_key;
   int http_threads = 2;
+  std::uint64_t file_quota_bytes = std::uint64_t{4} << 30;  // Of all files of a tenant.
 
   int replicas = 1;
   int ranks = 1;                            // Of each replica.

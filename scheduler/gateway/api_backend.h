@@ -11,6 +11,7 @@
 
 #include "base/result.h"
 #include "scheduler/job.h"
+#include "scheduler/job_store.h"
 
 namespace lockstep {
 
@@ -83,6 +84,11 @@ class ApiBackend {
   // A job of this tenant. kNotFound (another's, too), kAborted when it is past its retention (410).
   virtual void find(std::string tenant, RequestId id,
                     std::function<void(Result<std::shared_ptr<JobFeed>>)> done) = 0;
+
+  // At most `limit` of the tenant's durable jobs (POST /v1/jobs), newest first, behind `after`
+  // (zero: from the newest).
+  virtual void list(std::string tenant, RequestId after, std::uint32_t limit,
+                    std::function<void(Result<std::vector<JobSummary>>)> done) = 0;
 
   // Ends it now; what is terminal stays as it is.
   virtual void cancel(std::string tenant, RequestId id, std::function<void(Status)> done) = 0;

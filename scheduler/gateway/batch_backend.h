@@ -1,5 +1,5 @@
 // What the HTTP interface asks for files and batches. Calls come from any I/O thread and do not
-// block longer than a write to the file system's cache; callbacks come once, on any thread.
+// block longer than a read or write of the file system's cache; callbacks come once, on any thread.
 #pragma once
 
 #include <cstdint>
@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/request_id.h"
@@ -19,7 +20,7 @@ namespace lockstep {
 class UploadWriter {
  public:
   virtual ~UploadWriter() = default;
-  // kExhausted: the tenant's quota, or the disk.
+  // kInvalidArgument: the tenant's quota; kExhausted: the disk.
   virtual Status write(std::string_view bytes) = 0;
   // Purpose, name and expiry of `meta` count; the callback comes when file and row are on disk.
   virtual void finish(FileRecord meta, std::function<void(Result<FileRecord>)> done) = 0;
@@ -44,6 +45,13 @@ struct Listed {
   std::vector<T> items;
   bool has_more = false;
 };
+// Of one more than `limit`, if there are so many.
+template <typename T>
+Listed<T> listed_page(std::vector<T> items, std::size_t limit) {
+  const bool has_more = items.size() > limit;
+  if (has_more) items.resize(limit);
+  return {std::move(items), has_more};
+}
 
 class FileBackend {
  public:

@@ -13,6 +13,8 @@
 #include "scheduler/api_key.h"
 #include "scheduler/gateway/admin/admin_socket.h"
 #include "scheduler/gateway/api/model_text.h"
+#include "scheduler/gateway/batch/batch_service.h"
+#include "scheduler/gateway/batch/disk_files.h"
 #include "scheduler/gateway/gateway_keys.h"
 #include "scheduler/gateway/http/api_service.h"
 #include "scheduler/gateway/http/server.h"
@@ -31,6 +33,7 @@ namespace lockstep {
 namespace {
 
 constexpr int kTickMs = 20;
+constexpr int kIdleTickMs = 1'000;
 constexpr std::int64_t kReportMs = 250;
 constexpr std::int64_t kKeysMs = 1'000;
 constexpr std::chrono::milliseconds kHttpGrace{5'000};
@@ -51,12 +54,14 @@ struct Gateway::State final : ApiBackend {
       : config(std::move(the_config)),
         clock(the_clock),
         random(the_random),
+        disk(kIdleTickMs, [] {}),
         router(kTickMs, [this] { tick(); }) {}
   ~State() override { stop(); }
 
   Status open();
   Status open_model();
   Status open_replicas();
+  Status open_batches();
   Status recover();
   Status open_admin();
   Status open_http();
@@ -65,10 +70,14 @@ struct Gateway::State final : ApiBackend {
   void end(const Status& why);
   Now now() const;
 
-  // ApiBackend: everything is brought to the router's thread.
+  // ApiBackend: everything but the list is brought to the router's thread.
   void submit(JobRecord job, std::function<void(Result<Accepted>)> done) override;
   void find(std::string tenant, RequestId id,
             std::function<void(Result<std::shared_ptr<JobFeed>>)> done) override;
+  void list(std::string tenant, RequestId after, std::uint32_t limit,
+            std::function<void(Result<std::vector<JobSummary>>)> done) override {
+    state->jobs().list(std::move(tenant), after, limit, std::move(done));
+  }
   void cancel(std::string tenant, RequestId id, std::function<void(Status)> done) override;
   void watch(RequestId id, int change) override;
   std::shared_ptr<const GatewayReport> report() const override { return latest_report.load(); }
@@ -81,6 +90,8 @@ struct Gateway::State final : ApiBackend {
   std::unique_ptr<StateStore> state;
   std::unique_ptr<GatewayService> service;  // Of the router's thread, as the pool.
   std::unique_ptr<ReplicaPool> pool;
+  std::unique_ptr<DiskFiles> files;
+  std::unique_ptr<BatchService> batches;
   std::unique_ptr<ReplicaTransport> transport;
   std::unique_ptr<ReplicaLauncher> launcher;
   std::unique_ptr<ApiKeyRing> ring;
@@ -96,6 +107,7 @@ struct Gateway::State final : ApiBackend {
   Ended how = Ended::kNo;
   Status why;
 
+  TaskThread disk;  // Syncs and removes files.
   TaskThread router;
 };
 
@@ -176,6 +188,29 @@ Status Gateway::State::open_replicas() {
   return {};
 }
 
+Status Gateway::State::open_batches() {
+  files = std::make_unique<DiskFiles>(DiskFilesConfig{.tenant_bytes = config.file_quota_bytes},
+                                      DiskFiles::Parts{.directory = &state->directory(),
+                                                       .jobs = &state->jobs(),
+                                                       .batches = &state->batches(),
+                                                       .clock = &clock,
+                                                       .random = &random,
+                                                       .disk = &disk});
+  disk.start();
+  batches = std::make_unique<BatchService>(
+      BatchRunnerConfig{},
+      BatchService::Parts{.directory = &state->directory(),
+                          .jobs = &state->jobs(),
+                          .store = &state->batches(),
+                          .service = service.get(),
+                          .clock = &clock,
+                          .random = &random,
+                          .now = [this] { return now(); },
+                          .post = [this](auto task) { router.post(std::move(task)); }},
+      BatchLines(text));
+  return batches->load();
+}
+
 Status Gateway::State::recover() {
   const ModelIdentity& identity = text->identity();
   DispatcherConfig dispatcher;
@@ -198,14 +233,20 @@ Status Gateway::State::recover() {
     pool->fence(replica, reason, now().mono_ms);
   };
   ports.stop = [this](const Status& status) { end(status); };
+  // Posted: it comes out of the middle of the service's work.
+  ports.ended = [this](RequestId job, JobState end_state) {
+    router.post([this, job, end_state] { batches->job_ended(job, end_state); });
+  };
   service = std::make_unique<GatewayService>(dispatcher, std::move(ports), random);
   latest_report = make_report(*text, service->dispatcher(), *pool, now());
+  LOCKSTEP_TRY(open_batches(), "batches");
   router.start();
 
   std::promise<Status> recovered;
   router.post(
       [&] { service->recover([&](const Status& status) { recovered.set_value(status); }); });
   LOCKSTEP_TRY(recovered.get_future().get(), "accepted jobs");
+  router.post([this] { batches->begin(); });
   std::promise<Result<std::vector<ReplicaRecord>>> known;
   state->replicas().load_all([&](auto records) { known.set_value(std::move(records)); });
   LOCKSTEP_TRY_ASSIGN(auto records, known.get_future().get(), "replicas");
@@ -236,8 +277,8 @@ Status Gateway::State::open_http() {
   options.num_threads = config.http_threads;
   auto api = make_api_service({.model = text,
                                .backend = this,
-                               .files = nullptr,
-                               .batches = nullptr,
+                               .files = files.get(),
+                               .batches = batches.get(),
                                .keys = keys.get(),
                                .clock = &clock,
                                .random = &random,
@@ -267,6 +308,7 @@ Status Gateway::State::open() {
 void Gateway::State::tick() {
   const Now time = now();
   service->tick();
+  batches->tick();
   pool->tick(time.mono_ms);
   if (ring != nullptr && time.mono_ms - keys_read_ms >= kKeysMs) {
     keys_read_ms = time.mono_ms;
@@ -294,6 +336,8 @@ void Gateway::State::stop() {
   if (http) http->stop(kHttpGrace);
   admin.reset();
   router.stop();
+  if (batches) batches->stop();
+  disk.stop();
   transport.reset();
   if (launcher) {
     launcher->kill_all();

@@ -131,6 +131,19 @@ class FakeBackend final : public ApiBackend {
     if (feed) return done(std::shared_ptr<JobFeed>(feed));
     done(Error{ErrorCode::kNotFound, "there is no request " + id.text()});
   }
+  void list(std::string tenant, RequestId after, std::uint32_t limit,
+            std::function<void(Result<std::vector<JobSummary>>)> done) override {
+    std::vector<JobSummary> jobs;
+    const std::vector<std::shared_ptr<FakeFeed>> feeds = all();
+    for (auto feed = feeds.rbegin(); feed != feeds.rend() && jobs.size() < limit; ++feed) {
+      const JobRecord& record = (*feed)->record();
+      if (record.tenant != tenant || record.kind != JobKind::kJob) continue;
+      if (!after.is_zero() && !(record.id < after)) continue;
+      const auto outcome = (*feed)->outcome().value_or(JobOutcome{JobState::kAccepted, 0, ""});
+      jobs.push_back({record.id, record.route, outcome.state, record.created_ms, outcome.ended_ms});
+    }
+    done(std::move(jobs));
+  }
   void cancel(std::string tenant, RequestId id, std::function<void(Status)> done) override {
     const std::shared_ptr<FakeFeed> feed = find_feed(tenant, id);
     if (!feed) return done(Error{ErrorCode::kNotFound, "there is no request " + id.text()});

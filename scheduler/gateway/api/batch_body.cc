@@ -107,7 +107,10 @@ OrderedJson batch_body(const BatchRecord& batch) {
   json["cancelled_at"] = seconds_or_null(batch.cancelled_ms);
   json["request_counts"]["total"] = batch.counts.total;
   json["request_counts"]["completed"] = batch.counts.completed;
-  json["request_counts"]["failed"] = batch.counts.failed;
+  // At the end those that were never fed have failed, too.
+  const bool has_run = is_terminal(batch.state) && batch.state != BatchState::kFailed;
+  json["request_counts"]["failed"] =
+      has_run ? batch.counts.total - batch.counts.completed : batch.counts.failed;
   json["metadata"] = nullptr;
   for (const auto& [key, value] : batch.metadata) json["metadata"][key] = value;
   return json;

@@ -86,4 +86,24 @@ OrderedJson job_body(const AnswerForm& form, const std::optional<JobOutcome>& ou
   return json;
 }
 
+std::string job_list_body(const Listed<JobSummary>& jobs) {
+  OrderedJson json;
+  json["object"] = "list";
+  json["data"] = OrderedJson::array();
+  for (const JobSummary& job : jobs.items) {
+    OrderedJson one;
+    one["id"] = job.id.text();
+    one["object"] = "job";
+    one["status"] = state_text(job.state);
+    one["created_at"] = job.created_ms / 1000;
+    one["ended_at"] = job.ended_ms > 0 ? OrderedJson(job.ended_ms / 1000) : OrderedJson();
+    json["data"].push_back(std::move(one));
+  }
+  const bool is_empty = jobs.items.empty();
+  json["first_id"] = is_empty ? OrderedJson() : json["data"].front()["id"];
+  json["last_id"] = is_empty ? OrderedJson() : json["data"].back()["id"];
+  json["has_more"] = jobs.has_more;
+  return json.dump();
+}
+
 }  // namespace lockstep

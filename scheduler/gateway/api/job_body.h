@@ -8,6 +8,8 @@
 #include <string_view>
 
 #include "scheduler/gateway/api/answer_form.h"
+#include "scheduler/gateway/batch_backend.h"
+#include "scheduler/job_store.h"
 
 namespace lockstep {
 
@@ -27,5 +29,8 @@ OrApiError<GenerationRequest> parse_record(const JobRecord& record);
 // A job as a client sees it. `choices` are read when the state is kDone.
 OrderedJson job_body(const AnswerForm& form, const std::optional<JobOutcome>& outcome,
                      std::span<const ChoiceRecord> choices);
+
+// A page of jobs, each with what is known of it without reading it.
+std::string job_list_body(const Listed<JobSummary>& jobs);
 
 }  // namespace lockstep

@@ -78,6 +78,8 @@ std::variant<Response, std::unique_ptr<Exchange>> begin_route(RouteId route, Rou
       return events_exchange(std::move(call));
     case RouteId::kCreateJob:
       return create_job_exchange(std::move(call));
+    case RouteId::kListJobs:
+      return list_jobs_exchange(std::move(call));
     case RouteId::kGetJob:
       return get_job_exchange(std::move(call));
     case RouteId::kCancelJob:

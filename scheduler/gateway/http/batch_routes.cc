@@ -5,6 +5,7 @@
 
 #include "scheduler/gateway/api/batch_body.h"
 #include "scheduler/gateway/http/body_exchange.h"
+#include "scheduler/gateway/http/list_query.h"
 #include "scheduler/gateway/http/multipart_reader.h"
 
 namespace lockstep {
@@ -13,31 +14,11 @@ namespace {
 // What a form may have around the file.
 constexpr std::uint64_t kMaxFormBytes = kMaxBatchBytes + (64 << 10);
 constexpr std::size_t kMaxValueBytes = 256;
-constexpr std::size_t kMaxListed = 10'000;
-
-// The query of a list: limit, after (an id), purpose.
-OrApiError<ListQuery> parse_list_query(std::string_view query,
-                                       Result<RequestId> (*parse_id)(std::string_view)) {
-  ListQuery list;
-  if (const auto text = query_value(query, "limit")) {
-    const auto [end, fault] =
-        std::from_chars(text->data(), text->data() + text->size(), list.limit);
-    if (fault != std::errc() || end != text->data() + text->size() || list.limit < 1 ||
-        list.limit > kMaxListed) {
-      return field_error("limit", "expected an integer in [1, 10000]");
-    }
-  }
-  if (const auto text = query_value(query, "after")) {
-    const auto id = parse_id(*text);
-    if (!id.ok()) return field_error("after", id.error().message);
-    list.after = id.value();
-  }
-  if (auto text = query_value(query, "purpose")) list.purpose = std::move(*text);
-  if (const auto text = query_value(query, "order"); text && *text != "desc") {
-    return field_error("order", "only \"desc\" is supported");
-  }
-  return list;
-}
+// OpenAI's fields and bounds.
+constexpr std::string_view kExpiryAnchor = "expires_after[anchor]";
+constexpr std::string_view kExpirySeconds = "expires_after[seconds]";
+constexpr std::int64_t kMinLifetimeS = 3'600;
+constexpr std::int64_t kMaxLifetimeS = 30 * 24 * 3'600;
 
 class UploadExchange final : public Exchange {
  public:
@@ -64,6 +45,7 @@ class UploadExchange final : public Exchange {
       return respond(error_response(field_error("purpose", "only \"batch\" is supported")));
     }
     meta_.tenant = call_.principal.tenant;
+    if (lifetime_s_ > 0) meta_.expires_ms = call_.unix_ms() + lifetime_s_ * 1000;
     writer_->finish(meta_, [respond = std::move(respond)](Result<FileRecord> file) {
       if (!file.ok()) return respond(error_response(to_api_error(file.error())));
       respond(json_response(file_body(file.value()).dump()));
@@ -80,6 +62,7 @@ class UploadExchange final : public Exchange {
       return {};
     }
     if (name_ == "purpose" && meta_.purpose.empty()) return {};
+    if (name_ == kExpiryAnchor || (name_ == kExpirySeconds && lifetime_s_ == 0)) return {};
     return Error{ErrorCode::kInvalidArgument, name_ + ": this field is not supported, or twice"};
   }
 
@@ -98,7 +81,17 @@ class UploadExchange final : public Exchange {
 
   Status end() {
     if (name_ == "purpose") meta_.purpose = value_;
-    return {};
+    if (name_ == kExpiryAnchor && value_ != "created_at") {
+      return Error{ErrorCode::kInvalidArgument, name_ + ": only \"created_at\" is supported"};
+    }
+    if (name_ != kExpirySeconds) return {};
+    const char* end = value_.data() + value_.size();
+    const auto [stop, fault] = std::from_chars(value_.data(), end, lifetime_s_);
+    if (fault == std::errc() && stop == end && lifetime_s_ >= kMinLifetimeS &&
+        lifetime_s_ <= kMaxLifetimeS) {
+      return {};
+    }
+    return Error{ErrorCode::kInvalidArgument, name_ + ": expected an integer in [3600, 2592000]"};
   }
 
   RouteCall call_;
@@ -108,6 +101,7 @@ class UploadExchange final : public Exchange {
   std::string name_;
   std::string value_;
   std::uint64_t file_bytes_ = 0;
+  std::int64_t lifetime_s_ = 0;  // 0: the default.
   bool has_file_ = false;
 };
 

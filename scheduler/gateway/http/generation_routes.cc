@@ -5,6 +5,7 @@
 #include "scheduler/gateway/api/job_body.h"
 #include "scheduler/gateway/http/body_exchange.h"
 #include "scheduler/gateway/http/feed_stream.h"
+#include "scheduler/gateway/http/list_query.h"
 #include "scheduler/gateway/http/submission.h"
 
 namespace lockstep {
@@ -96,6 +97,20 @@ void create_job(const RouteCall& call, std::string body, Respond respond) {
          });
 }
 
+void list_jobs(const RouteCall& call, const Respond& respond) {
+  auto parsed = parse_list_query(call.head.query, &RequestId::parse);
+  if (auto* error = std::get_if<ApiError>(&parsed)) return respond(error_response(*error));
+  const auto& query = std::get<ListQuery>(parsed);
+  call.parts->backend->list(
+      call.principal.tenant, query.after, static_cast<std::uint32_t>(query.limit + 1),
+      [limit = query.limit, respond](Result<std::vector<JobSummary>> jobs) {
+        if (!jobs.ok()) {
+          return respond(error_response(to_api_error(jobs.error())));
+        }
+        respond(json_response(job_list_body(listed_page(std::move(jobs).value(), limit))));
+      });
+}
+
 void get_job(const RouteCall& call, const RequestId& id, const Respond& respond) {
   call.parts->backend->find(
       call.principal.tenant, id, [call, respond](Result<std::shared_ptr<JobFeed>> found) {
@@ -150,6 +165,14 @@ std::unique_ptr<Exchange> create_job_exchange(RouteCall call) {
       std::move(counters), kMaxBodyBytes,
       [call = std::move(call)](std::string body, Respond respond) {
         create_job(call, std::move(body), std::move(respond));
+      });
+}
+
+std::unique_ptr<Exchange> list_jobs_exchange(RouteCall call) {
+  auto counters = call.parts->counters;
+  return std::make_unique<BodyExchange>(
+      std::move(counters), 0, [call = std::move(call)](const std::string&, const Respond& respond) {
+        list_jobs(call, respond);
       });
 }
 

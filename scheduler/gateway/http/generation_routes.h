@@ -14,6 +14,7 @@ std::unique_ptr<Exchange> events_exchange(RouteCall call);
 
 // POST /v1/jobs: 202 behind the row on disk. GET and DELETE /v1/jobs/ID.
 std::unique_ptr<Exchange> create_job_exchange(RouteCall call);
+std::unique_ptr<Exchange> list_jobs_exchange(RouteCall call);
 std::unique_ptr<Exchange> get_job_exchange(RouteCall call);
 std::unique_ptr<Exchange> cancel_job_exchange(RouteCall call);
 

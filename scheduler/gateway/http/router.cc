@@ -21,6 +21,7 @@ constexpr std::array kRoutes = {
     Route{RouteId::kTokenize, "POST", "/tokenize", kScopeInference},
     Route{RouteId::kDetokenize, "POST", "/detokenize", kScopeInference},
     Route{RouteId::kCreateJob, "POST", "/v1/jobs", kScopeJobs},
+    Route{RouteId::kListJobs, "GET", "/v1/jobs", kScopeJobs},
     Route{RouteId::kGetJob, "GET", "/v1/jobs/*", kScopeJobs},
     Route{RouteId::kCancelJob, "DELETE", "/v1/jobs/*", kScopeJobs},
     Route{RouteId::kRequestEvents, "GET", "/v1/requests/*/events", kScopeInference},

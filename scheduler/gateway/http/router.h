@@ -19,6 +19,7 @@ enum class RouteId : std::uint8_t {
   kTokenize,
   kDetokenize,
   kCreateJob,
+  kListJobs,
   kGetJob,
   kCancelJob,
   kRequestEvents,
