@@ -79,6 +79,7 @@ void add_shard_command(CLI::App& root, CommandContext& context);
 void add_inspect_command(CLI::App& root, CommandContext& context);
 void add_doctor_command(CLI::App& root, CommandContext& context);
 void add_run_command(CLI::App& root, CommandContext& context);
+void add_batch_command(CLI::App& root, CommandContext& context);
 void add_serve_command(CLI::App& root, CommandContext& context);
 void add_worker_command(CLI::App& root, CommandContext& context);
 void add_bench_command(CLI::App& root, CommandContext& context);

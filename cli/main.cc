@@ -7,6 +7,7 @@ int main(int argc, char** argv) {
   lockstep::add_shard_command(*root, context);
   lockstep::add_inspect_command(*root, context);
   lockstep::add_run_command(*root, context);
+  lockstep::add_batch_command(*root, context);
   lockstep::add_serve_command(*root, context);
   lockstep::add_worker_command(*root, context);
   lockstep::add_chain_command(*root, context);
