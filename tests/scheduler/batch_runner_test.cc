@@ -300,6 +300,18 @@ TEST_F(BatchRunnerCancel, WaitsForTheCommitInFlight) {
   EXPECT_EQ(next.fed_lines, 2U);
 }
 
+TEST_F(BatchRunnerCancel, CountsLinesThatEndWhileItIsOnItsWayToTheDisk) {
+  const FeedLines fed = feed(begin(1, 9));
+  runner_->stored(now(), id_of(1), {});
+  runner_->cancel(now(), id_of(1));
+  only<StoreBatch>();
+  runner_->line_ended(now(), fed.lines[0].id, JobState::kDone);
+  runner_->line_ended(now(), fed.lines[1].id, JobState::kFailed);
+  runner_->stored(now(), id_of(1), {});
+  EXPECT_THAT(std::get<CancelLines>(effects().at(0)).lines, SizeIs(2));
+  EXPECT_EQ(runner_->find(id_of(1))->counts, (BatchCounts{9, 1, 1}));
+}
+
 TEST_F(BatchRunnerCancel, DropsLinesThatWereBeingRead) {
   const ReadLines read = begin(1, 2);
   runner_->cancel(now(), id_of(1));
