@@ -43,7 +43,7 @@ void add_perplexity_command(CLI::App& bench_command, CommandContext& context) {
   });
 }
 
-void add_batch_command(CLI::App& bench_command, CommandContext& context) {
+void add_bench_batch_command(CLI::App& bench_command, CommandContext& context) {
   const auto options = std::make_shared<BatchOptions>();
   CLI::App& command = add_command(
       bench_command, "batch",
@@ -181,7 +181,7 @@ void add_bench_command(CLI::App& root, CommandContext& context) {
     const Interrupt interrupt;
     return run_speed(*options, context.json);
   });
-  add_batch_command(command, context);
+  add_bench_batch_command(command, context);
   add_load_command(command, context);
   add_machine_command(command, context);
   add_ops_command(command, context);
