@@ -40,6 +40,7 @@ ROUTES = {
     ("POST", "/tokenize"): INFERENCE,
     ("POST", "/detokenize"): INFERENCE,
     ("POST", "/v1/jobs"): JOBS,
+    ("GET", "/v1/jobs"): JOBS,
     ("GET", "/v1/jobs/*"): JOBS,
     ("DELETE", "/v1/jobs/*"): JOBS,
     ("GET", "/v1/requests/*/events"): INFERENCE,
