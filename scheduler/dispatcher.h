@@ -32,16 +32,16 @@ struct DispatcherConfig {
   std::uint32_t numerics_version = 0;
   std::uint64_t gateway_epoch = 0;  // Greater than that of any gateway before on this state.
 
-  std::int64_t lease_ms = 10'000;         // A replica that hears nothing for this long exits.
-  std::int64_t beat_ms = 500;             // Between two leases, and between two beats.
-  std::int64_t beat_timeout_ms = 4'000;   // Without a word for this long a replica is fenced.
+  std::int64_t lease_ms = 10'000;          // A replica that hears nothing for this long exits.
+  std::int64_t beat_ms = 500;              // Between two leases, and between two beats.
+  std::int64_t beat_timeout_ms = 4'000;    // Without a word for this long a replica is fenced.
   std::int64_t stall_ms = 3'500;           // A step that nobody works on for longer hangs,
   std::int64_t step_deadline_ms = 60'000;  // ... and one that runs longer.
-  std::int64_t checkpoint_ms = 250;       // Tokens wait at most this long for the disk,
-  std::uint32_t checkpoint_tokens = 64;   // ... or until a choice has this many.
-  std::int64_t client_grace_ms = 30'000;  // A client that left is given this long to come back.
-  std::int64_t age_after_ms = 30'000;     // What waits rises by a class each time.
-  std::int64_t retry_store_ms = 1'000;    // Between two tries to write when the disk is full.
+  std::int64_t checkpoint_ms = 250;        // Tokens wait at most this long for the disk,
+  std::uint32_t checkpoint_tokens = 64;    // ... or until a choice has this many.
+  std::int64_t client_grace_ms = 30'000;   // A client that left is given this long to come back.
+  std::int64_t age_after_ms = 30'000;      // What waits rises by a class each time.
+  std::int64_t retry_store_ms = 1'000;     // Between two tries to write when the disk is full.
 
   std::size_t max_jobs = 250'000;   // Accepted and not ended.
   std::size_t max_loaded = 4'096;   // Jobs that wait with their prompts in memory.

@@ -41,12 +41,12 @@ def test_curl_lines_work(gateway, tmp_path):
     lines = [c for c in commands(README.read_text()) if c.startswith("curl") and "localhost:8000" in c]
     assert any("/v1/chat/completions" in c for c in lines) and any("/metrics" in c for c in lines)
     found = {}
-    (tmp_path / "in.jsonl").write_text(json.dumps(
-        {"custom_id": "1", "method": "POST", "url": "/v1/completions", "body": {"prompt": "A", "max_tokens": 2}}) + "\n")
+    one = {"custom_id": "1", "method": "POST", "url": "/v1/completions", "body": {"prompt": "A", "max_tokens": 2}}
+    (tmp_path / "in.jsonl").write_text(json.dumps(one) + "\n")
     for line in lines:
         for kind, one in found.items():
             line = line.replace(kind + "...", one)
-        line = line.replace("localhost:8000", gateway.url).replace("curl ", "curl -sS --fail-with-body ")
+        line = line.replace("localhost:8000", gateway.url).replace("curl ", "curl -sS --fail-with-body ", 1)
         said = subprocess.run(["bash", "-c", line], cwd=tmp_path, capture_output=True, text=True, timeout=60)
         if "/cancel" in line:  # It has ended by now.
             assert said.returncode == 22 and "error" in json.loads(said.stdout)
