@@ -67,7 +67,7 @@ struct Gateway::State final : ApiBackend {
   Status open_http();
   void stop();
   void tick();
-  void end(const Status& why);
+  void end(const Status& status);
   Now now() const;
 
   // ApiBackend: everything but the list is brought to the router's thread.

@@ -160,9 +160,10 @@ class Load:
             assert [{key: one[key] for key in hashes} for one in client.receipts] == [hashes]
 
 
-def run_disturbed(serve, load, seed, *, stopped_s, at_least, timeout=300):
+def run_disturbed(serve, load, seed, *, stopped_s, at_least, pool=1.5, timeout=300):
+    """`pool` is in requests, the longest of all: so small that sequences take each other's blocks."""
     longest = max(len(body["prompt"]) + body["max_tokens"] for body in load.bodies)
-    pool = ceil(1.5 * longest / 16)  # Small: sequences take each other's blocks.
+    pool = ceil(pool * longest / 16)
     gateway = serve("--kv-blocks", pool, "--ctx-size", longest, "--chunk", 64, replicas=2, ranks=2)
     gateway.wait_ready(2)
     watcher = Watcher(gateway)
@@ -204,4 +205,4 @@ def test_answers_go_on_whenever_it_happens(serve, small_load, seed):
 def test_200_answers_go_on_through_kills_and_stops(serve):
     load = Load(200, longest_prompt=1500, longest_answer=256, seed=8)
     at_least = {"preemptions": 20, "prefix hits": 20, "moved": 10}
-    run_disturbed(serve, load, 4, stopped_s=10, at_least=at_least, timeout=3000)
+    run_disturbed(serve, load, 4, stopped_s=10, at_least=at_least, pool=5, timeout=3000)
