@@ -184,7 +184,7 @@ Result<int> lead(const BatchRunOptions& options, ReplicaSession& session, BatchF
 
 Result<int> run(const BatchRunOptions& options, const CommandContext& context) {
   const Interrupt interrupt;
-  LOCKSTEP_TRY_ASSIGN(const auto session, ReplicaSession::open(options.replica), "batch run");
+  LOCKSTEP_TRY_ASSIGN(const auto session, ReplicaSession::open(options.replica), "model");
   const std::uint32_t context_tokens =
       options.replica.context_tokens != 0
           ? options.replica.context_tokens
