@@ -90,8 +90,8 @@ def test_times_are_those_of_the_server():
         result = bench_json(server, "--num-prompts", 1, "--percentile-metrics", "ttft,tpot,itl,e2el")
     # Sleeps are never shorter; how much longer they are is the machine's affair.
     assert 100 <= result["mean_ttft_ms"] < 1000
-    assert 50 <= result["median_itl_ms"] < 500
-    assert 50 <= result["mean_tpot_ms"] < 500
+    assert 40 <= result["median_itl_ms"] < 500
+    assert 40 <= result["mean_tpot_ms"] < 500
     assert 300 <= result["mean_e2el_ms"] < 3000
     assert result["duration"] >= 0.3
 
