@@ -39,17 +39,20 @@ RankProcess this_process() {
   return {host_name(), pid, ticks.ok() ? ticks.value() : 0};
 }
 
-Result<std::uint64_t> start_ticks_of(std::int64_t pid) {
+Result<std::string> process_stat(std::int64_t pid) {
   std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
   std::string stat;
-  if (!std::getline(file, stat)) return no_process(pid, "there is none");
-  // Field 2 is the program's name in parentheses, with anything in it; 22 is the 20th behind it.
-  constexpr int kFieldsBehindName = 20;
+  // Field 2 is the program's name in parentheses, with anything in it, line ends too.
+  if (!std::getline(file, stat, '\0')) return no_process(pid, "there is none");
+  const std::size_t name_end = stat.rfind(") ");
+  if (name_end == stat.npos) return no_process(pid, "no name in its stat file");
+  return stat.substr(name_end + 2);
+}
+
+Result<std::uint64_t> start_ticks_of(std::int64_t pid) {
+  LOCKSTEP_TRY_ASSIGN(const std::string stat, process_stat(pid), "start time");
   std::string_view rest = stat;
-  const std::size_t name_end = rest.rfind(')');
-  if (name_end == std::string_view::npos) return no_process(pid, "no name in its stat file");
-  rest.remove_prefix(name_end + 1);
-  for (int field = 0; field < kFieldsBehindName; ++field) {
+  for (int field = 3; field < 22; ++field) {
     const std::size_t space = rest.find(' ');
     if (space == std::string_view::npos) return no_process(pid, "a short stat file");
     rest.remove_prefix(space + 1);

@@ -13,6 +13,9 @@ namespace lockstep {
 std::string host_name();
 RankProcess this_process();
 
+// /proc/PID/stat from field 3, the state, on. kNotFound when there is no such process.
+Result<std::string> process_stat(std::int64_t pid);
+
 // When the process began, in clock ticks since the machine did (/proc/PID/stat, field 22).
 // kNotFound when there is none.
 Result<std::uint64_t> start_ticks_of(std::int64_t pid);

@@ -6,25 +6,11 @@
 
 #include <cerrno>
 
+#include "base/descriptor.h"
 #include "base/file.h"
 
 namespace lockstep {
 namespace {
-
-// A descriptor that closes itself.
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  ~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  int get() const { return fd_; }
-
- private:
-  int fd_;
-};
 
 Error not_private(const std::string& path, const char* why) {
   return {ErrorCode::kPermission,

@@ -5,7 +5,6 @@
 
 #include "scheduler/gateway/api/answer_body.h"
 #include "scheduler/gateway/api/model_text.h"
-#include "sharding/store.h"
 
 namespace lockstep {
 namespace {
@@ -39,19 +38,8 @@ std::uint64_t seed_of(std::string_view salt, const std::string& custom_id) {
 
 Result<BatchLines> BatchLines::open(const Store& model, std::string name,
                                     std::uint32_t context_tokens) {
-  const Manifest& manifest = model.manifest();
-  ModelIdentity identity;
-  identity.name = std::move(name);
-  identity.model_id = manifest.model_id;
-  identity.numerics_version = kNumericsVersion;
-  identity.context_tokens = context_tokens != 0
-                                ? context_tokens
-                                : static_cast<std::uint32_t>(manifest.config.context_length);
-  LOCKSTEP_TRY_ASSIGN(const std::string tokenizer, model.read_blob(TensorKind::kTokenizer),
-                      "tokenizer");
-  LOCKSTEP_TRY_ASSIGN(const std::string chat, model.read_blob(TensorKind::kChatTemplate),
-                      "chat template");
-  LOCKSTEP_TRY_ASSIGN(auto text, ModelText::create(std::move(identity), tokenizer, chat), "model");
+  LOCKSTEP_TRY_ASSIGN(
+      auto text, ModelText::open(model, std::move(name), context_tokens, /*created_s=*/0), "model");
   return BatchLines(std::move(text));
 }
 

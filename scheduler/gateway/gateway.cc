@@ -117,23 +117,13 @@ Now Gateway::State::now() const {
 
 Status Gateway::State::open_model() {
   LOCKSTEP_TRY_ASSIGN(const Store model, Store::open(config.model), "--model");
-  const Manifest& manifest = model.manifest();
-  ModelIdentity identity;
-  identity.name = config.model_name;
-  if (identity.name.empty()) {
-    identity.name = std::filesystem::path(config.model).lexically_normal().filename().string();
+  std::string name = config.model_name;
+  if (name.empty()) {
+    name = std::filesystem::path(config.model).lexically_normal().filename().string();
   }
-  identity.model_id = manifest.model_id;
-  identity.numerics_version = kNumericsVersion;
-  identity.context_tokens = config.context_tokens != 0
-                                ? config.context_tokens
-                                : static_cast<std::uint32_t>(manifest.config.context_length);
-  identity.created_s = clock.unix_seconds();
-  LOCKSTEP_TRY_ASSIGN(const std::string tokenizer, model.read_blob(TensorKind::kTokenizer),
-                      "tokenizer");
-  LOCKSTEP_TRY_ASSIGN(const std::string chat, model.read_blob(TensorKind::kChatTemplate),
-                      "chat template");
-  LOCKSTEP_TRY_ASSIGN(text, ModelText::create(std::move(identity), tokenizer, chat), "text");
+  LOCKSTEP_TRY_ASSIGN(
+      text, ModelText::open(model, std::move(name), config.context_tokens, clock.unix_seconds()),
+      "text");
   return {};
 }
 

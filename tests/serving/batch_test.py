@@ -10,25 +10,11 @@ import time
 import openai
 import pytest
 
-from support.gateway import BINARY, MODEL, Gateway, run_alone
+from support.gateway import BINARY, MODEL, run_alone
 
 ROUTE = "/v1/completions"
 VOCABULARY = 49152
 OPEN = ("validating", "in_progress", "finalizing", "cancelling")
-
-
-@pytest.fixture
-def serve(tmp_path):
-    started = []
-
-    def start(*options, **more):
-        gateway = Gateway(tmp_path / f"state{len(started)}", *options, **more)
-        started.append(gateway)
-        return gateway
-
-    yield start
-    for gateway in started:
-        gateway.close()
 
 
 def client_of(gateway):

@@ -8,23 +8,9 @@ from math import ceil
 
 import pytest
 
-from support.gateway import Gateway, run_alone
+from support.gateway import run_alone
 
 VOCABULARY = 49152
-
-
-@pytest.fixture
-def serve(tmp_path):
-    started = []
-
-    def start(*options, **more):
-        gateway = Gateway(tmp_path / f"state{len(started)}", *options, **more)
-        started.append(gateway)
-        return gateway
-
-    yield start
-    for gateway in started:
-        gateway.close()
 
 
 def ids(seed, count):

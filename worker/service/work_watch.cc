@@ -3,22 +3,22 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 #include <string>
+#include <utility>
+
+#include "base/process.h"
 
 namespace lockstep {
 
 std::optional<WorkSample> sample_work(std::int64_t pid) {
-  const std::string folder = "/proc/" + std::to_string(pid);
-  std::ifstream stat(folder + "/stat");
-  const std::string text((std::istreambuf_iterator<char>(stat)), {});
-  const std::size_t name_end = text.rfind(')');
-  if (name_end == text.npos || name_end + 2 >= text.size()) return std::nullopt;
+  const auto stat = process_stat(pid);
+  if (!stat.ok()) return std::nullopt;
   WorkSample sample;
-  sample.is_stopped = text[name_end + 2] == 'T' || text[name_end + 2] == 't';
+  sample.is_stopped = stat.value().starts_with('T') || stat.value().starts_with('t');
   std::error_code error;
   bool found = false;
-  for (auto thread = std::filesystem::directory_iterator(folder + "/task", error);
+  for (auto thread =
+           std::filesystem::directory_iterator("/proc/" + std::to_string(pid) + "/task", error);
        !error && thread != std::filesystem::directory_iterator(); thread.increment(error)) {
     std::uint64_t used_ns = 0;
     std::uint64_t waited_ns = 0;

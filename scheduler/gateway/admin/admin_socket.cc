@@ -16,6 +16,7 @@
 #include <utility>
 
 #include "base/clock.h"
+#include "base/descriptor.h"
 
 namespace lockstep {
 namespace {
@@ -23,21 +24,6 @@ namespace {
 constexpr int kBacklog = 16;
 constexpr int kLineMs = 5'000;  // For an order to come, and for an answer to go.
 constexpr int kPollMs = 1'000;
-
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  ~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  int get() const { return fd_; }
-  int release() { return std::exchange(fd_, -1); }
-
- private:
-  int fd_;
-};
 
 // Names of sockets have at most 107 bytes and paths may be longer: the name goes through an open
 // descriptor of the folder.

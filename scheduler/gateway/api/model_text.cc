@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "sharding/store.h"
+
 namespace lockstep {
 namespace {
 
@@ -14,6 +16,25 @@ ApiError too_long(const std::string& what, std::uint32_t context, const char* pa
 }
 
 }  // namespace
+
+Result<std::shared_ptr<const ModelText>> ModelText::open(const Store& model, std::string name,
+                                                         std::uint32_t context_tokens,
+                                                         std::int64_t created_s) {
+  const Manifest& manifest = model.manifest();
+  ModelIdentity identity;
+  identity.name = std::move(name);
+  identity.model_id = manifest.model_id;
+  identity.numerics_version = kNumericsVersion;
+  identity.context_tokens = context_tokens != 0
+                                ? context_tokens
+                                : static_cast<std::uint32_t>(manifest.config.context_length);
+  identity.created_s = created_s;
+  LOCKSTEP_TRY_ASSIGN(const std::string tokenizer, model.read_blob(TensorKind::kTokenizer),
+                      "tokenizer");
+  LOCKSTEP_TRY_ASSIGN(const std::string chat, model.read_blob(TensorKind::kChatTemplate),
+                      "chat template");
+  return create(std::move(identity), tokenizer, chat);
+}
 
 Result<std::shared_ptr<const ModelText>> ModelText::create(ModelIdentity identity,
                                                            std::string_view tokenizer_blob,

@@ -16,6 +16,8 @@
 
 namespace lockstep {
 
+class Store;
+
 struct ModelIdentity {
   std::string name;  // As clients ask for it.
   Digest model_id;
@@ -30,6 +32,11 @@ class ModelText {
   static Result<std::shared_ptr<const ModelText>> create(ModelIdentity identity,
                                                          std::string_view tokenizer_blob,
                                                          std::string_view chat_template);
+
+  // Of a store. `name` is what clients call the model; context_tokens 0: the model's.
+  static Result<std::shared_ptr<const ModelText>> open(const Store& model, std::string name,
+                                                       std::uint32_t context_tokens,
+                                                       std::int64_t created_s);
 
   const ModelIdentity& identity() const { return identity_; }
   const Tokenizer& tokenizer() const { return tokenizer_; }

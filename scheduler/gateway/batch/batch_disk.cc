@@ -96,6 +96,18 @@ Result<BatchValidator::Verdict> BatchDisk::validate(const BatchRecord& batch) co
   return validator.finish();
 }
 
+Status BatchDisk::visit_unfed(const BatchRecord& batch,
+                              const std::function<bool(const LineSplitter::Line&)>& visit) const {
+  LineSplitter splitter(batch.fed_lines, batch.fed_bytes);
+  LOCKSTEP_TRY_ASSIGN(
+      const bool at_end,
+      visit_pieces(batch, batch.fed_bytes,
+                   [&](std::string_view piece) { return splitter.feed(piece, visit); }),
+      "lines");
+  if (at_end) LOCKSTEP_TRY(splitter.finish(visit), "lines");
+  return {};
+}
+
 Result<LinesRead> BatchDisk::read_lines(const BatchRecord& batch, std::uint32_t max_lines) const {
   LinesRead out;
   std::size_t bytes = 0;
@@ -107,13 +119,7 @@ Result<LinesRead> BatchDisk::read_lines(const BatchRecord& batch, std::uint32_t 
     bytes += line.text.size();
     return out.lines.size() < max_lines && bytes < kMaxReadBytes;
   };
-  LineSplitter splitter(batch.fed_lines, batch.fed_bytes);
-  LOCKSTEP_TRY_ASSIGN(
-      const bool at_end,
-      visit_pieces(batch, batch.fed_bytes,
-                   [&](std::string_view piece) { return splitter.feed(piece, visit); }),
-      "batch");
-  if (at_end) LOCKSTEP_TRY(splitter.finish(visit), "batch");
+  LOCKSTEP_TRY(visit_unfed(batch, visit), "batch");
   return out;
 }
 
@@ -150,13 +156,7 @@ Status BatchDisk::write_unfed(const BatchRecord& batch, OutputFile& errors) {
         unfed_result(ids_.next(parts_.clock->unix_ms()), std::move(parsed.line.custom_id), batch)));
     return status.ok();
   };
-  LineSplitter splitter(batch.fed_lines, batch.fed_bytes);
-  LOCKSTEP_TRY_ASSIGN(
-      const bool at_end,
-      visit_pieces(batch, batch.fed_bytes,
-                   [&](std::string_view piece) { return splitter.feed(piece, visit); }),
-      "batch");
-  if (at_end) LOCKSTEP_TRY(splitter.finish(visit), "batch");
+  LOCKSTEP_TRY(visit_unfed(batch, visit), "batch");
   return status;
 }
 

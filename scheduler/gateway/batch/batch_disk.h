@@ -42,6 +42,9 @@ class BatchDisk {
 
   Result<bool> visit_pieces(const BatchRecord& batch, std::uint64_t offset,
                             const std::function<Result<bool>(std::string_view)>& visit) const;
+  // The lines of the input that were not fed, until the visitor says false.
+  Status visit_unfed(const BatchRecord& batch,
+                     const std::function<bool(const LineSplitter::Line&)>& visit) const;
   Status write_ended(const BatchRecord& batch, OutputFile& output, OutputFile& errors) const;
   Status write_unfed(const BatchRecord& batch, OutputFile& errors);
 
