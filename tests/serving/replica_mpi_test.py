@@ -39,8 +39,7 @@ def test_a_replica_answers_as_run_does_and_drains(tmp_path, undisturbed, ranks, 
         assert plain(tokens) == undisturbed
         assert end["error"] == "" and end["num_tokens"] == 24 and not end["stop"]
         replica.tell(drain=True)
-        replica.wait("drained")
-        death = replica.wait("death")
+        _, death = replica.wait_for_each("drained", "death")
         assert "status 0" in death["death"] or "has ended" in death["death"]
         for pid in hello["hello"]:
             assert gone(pid)
@@ -164,8 +163,7 @@ def test_a_signal_hands_back_what_runs(tmp_path):
         replica.tell(assign=dict(choice=0, prompt=PROMPT, **{**SAMPLED, "max_tokens": 500}))
         replica.answer(0, tokens=2)
         os.kill(pids[0], signal.SIGUSR1)
-        replica.wait("drained", timeout=5)
-        replica.wait("death")
+        replica.wait_for_each("drained", "death", timeout=15)
 
 
 def test_detection_of_a_crash(tmp_path):

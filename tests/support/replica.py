@@ -47,6 +47,17 @@ class Replica:
             if kind in event and where(event):
                 return event
 
+    def wait_for_each(self, *kinds, timeout=60):
+        """The next event of each kind, in whatever order they come."""
+        end = time.monotonic() + timeout
+        found = {}
+        while len(found) < len(kinds):
+            event = self.events.get(timeout=max(0.001, end - time.monotonic()))
+            for kind in kinds:
+                if kind in event:
+                    found.setdefault(kind, event)
+        return [found[kind] for kind in kinds]
+
     def answer(self, choice, timeout=60, tokens=None):
         """The next tokens of a choice until its end, or until there are `tokens`; and the end."""
         got, first = [], None

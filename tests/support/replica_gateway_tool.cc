@@ -96,13 +96,12 @@ class Tool {
     (void)transport_->send(kReplica, {epoch_, sent_++, std::move(body)});
   }
 
+  // A generation's first message: nothing comes between.
   void welcome(std::uint64_t epoch) {
-    {
-      const std::scoped_lock lock(sending_);
-      epoch_ = epoch;
-      sent_ = 0;
-    }
-    send(WelcomeMessage{epoch, lease_ms_, kBeatMs});
+    const std::scoped_lock lock(sending_);
+    epoch_ = epoch;
+    sent_ = 1;
+    (void)transport_->send(kReplica, {epoch, 0, WelcomeMessage{epoch, lease_ms_, kBeatMs}});
   }
 
   void assign(const Json& order) {

@@ -81,13 +81,13 @@ Status ReplicaTransport::send(ReplicaId replica, const ToReplica& message) {
   {
     const std::scoped_lock lock(mutex_);
     const auto found = sessions_.find(replica);
-    if (found == sessions_.end()) {
+    if (found == sessions_.end() || found->second.broken) {
       return Error{ErrorCode::kUnavailable, "send: the replica has not said Hello"};
     }
     Session& session = found->second;
     if (session.queued >= static_cast<std::size_t>(config_.max_queued) ||
         session.queued_bytes + bytes.size() > kMaxQueuedBytes) {
-      sessions_.erase(found);
+      session.broken = true;
       ++counts_.undelivered;
       return Error{ErrorCode::kExhausted, "send: the replica's queue is full"};
     }
@@ -151,20 +151,21 @@ void ReplicaTransport::receive(const ZmqMessage& message) {
     count(&Counts::dropped_corrupt);
     return;
   }
-  switch (hear(replica, message, std::holds_alternative<HelloMessage>(decoded.value().body))) {
-    case Heard::kStranger:
-      count(&Counts::dropped_strangers);
-      return;
-    case Heard::kUnidentified: {
-      count(&Counts::dropped_unidentified);
-      const Bytes identify = encode_wire(ToReplica{0, 0, IdentifyMessage{}});
-      (void)socket_.send(std::array<ByteView, 2>{message.frames[0], identify});
-      return;
-    }
-    case Heard::kYes:
-      receiver_(replica, std::move(decoded).value());
-      return;
+  const Heard heard =
+      hear(replica, message, std::holds_alternative<HelloMessage>(decoded.value().body));
+  if (heard == Heard::kStranger) {
+    count(&Counts::dropped_strangers);
+    return;
   }
+  if (heard != Heard::kYes) {
+    const Bytes identify = encode_wire(ToReplica{0, 0, IdentifyMessage{}});
+    (void)socket_.send(std::array<ByteView, 2>{message.frames[0], identify});
+  }
+  if (heard == Heard::kUnidentified) {
+    count(&Counts::dropped_unidentified);
+    return;
+  }
+  receiver_(replica, std::move(decoded).value());
 }
 
 ReplicaTransport::Heard ReplicaTransport::hear(ReplicaId replica, const ZmqMessage& message,
@@ -183,7 +184,7 @@ ReplicaTransport::Heard ReplicaTransport::hear(ReplicaId replica, const ZmqMessa
     }
   }
   ++counts_.received;
-  return Heard::kYes;
+  return sessions_.at(replica).broken ? Heard::kYesBroken : Heard::kYes;
 }
 
 void ReplicaTransport::send_all() {
@@ -195,7 +196,10 @@ void ReplicaTransport::send_all() {
       message = std::move(outbox_.front());
       outbox_.pop_front();
       const auto session = sessions_.find(message.replica);
-      if (session == sessions_.end() || session->second.connection != message.connection) continue;
+      if (session == sessions_.end() || session->second.connection != message.connection ||
+          session->second.broken) {
+        continue;
+      }
       // A session that said Hello again on its connection has begun to count anew.
       session->second.queued -= std::min<std::size_t>(session->second.queued, 1);
       session->second.queued_bytes -= std::min(session->second.queued_bytes, message.bytes.size());
@@ -210,7 +214,7 @@ void ReplicaTransport::send_all() {
     ++counts_.undelivered;
     const auto session = sessions_.find(message.replica);
     if (session != sessions_.end() && session->second.connection == message.connection) {
-      sessions_.erase(session);
+      session->second.broken = true;
     }
   }
 }

@@ -78,8 +78,11 @@ class ReplicaTransport {
     Bytes connection;
     std::size_t queued = 0;        // Messages in outbox_ ...
     std::size_t queued_bytes = 0;  // ... and their bytes.
+    // Something sent on it was lost: nothing more is, until the replica says Hello again. What it
+    // says until then counts: it may be the last words of one that has left.
+    bool broken = false;
   };
-  enum class Heard { kYes, kStranger, kUnidentified };
+  enum class Heard { kYes, kYesBroken, kStranger, kUnidentified };
   struct Outgoing {
     ReplicaId replica{};
     Bytes connection;

@@ -284,6 +284,34 @@ TEST_F(ReplicaTransportTest, EndsTheSessionOfAReplicaThatIsGone) {
   EXPECT_GE(transport_->counts().undelivered, 1U);
 }
 
+// More than is read at once: an order fails on the closed connection while its last words wait.
+TEST_F(ReplicaTransportTest, HearsTheLastWordsOfAReplicaThatCannotBeReachedAnyMore) {
+  constexpr std::uint64_t kMessages = 600;
+  std::atomic<std::uint64_t> heard = 0;
+  std::atomic<bool> gone = false;
+  ReplicaTransportConfig config;
+  config.keys = keys_;
+  auto started = ReplicaTransport::start(config, [&](ReplicaId, const ToGateway& message) {
+    heard.store(message.sequence);
+    while (message.sequence == 1 && !gone.load()) std::this_thread::sleep_for(1ms);
+  });
+  ASSERT_TRUE(started.ok()) << started.error().message;
+  transport_ = std::move(started).value();
+  transport_->allow(kA, a_.public_key);
+  {
+    ZmqSocket socket = dial(a_);
+    ASSERT_TRUE(say(socket, {0, 0, hello()}));
+    for (std::uint64_t i = 1; i <= kMessages; ++i) ASSERT_TRUE(say(socket, {1, i, BeatMessage{}}));
+  }
+  std::this_thread::sleep_for(200ms);  // For the connection's end to be seen.
+  ASSERT_TRUE(transport_->send(kA, {1, 1, LeaseMessage{1}}).ok());
+  gone.store(true);
+  EXPECT_TRUE(counts(&Counts::received, kMessages + 1));
+  EXPECT_EQ(heard.load(), kMessages);
+  EXPECT_EQ(transport_->counts().undelivered, 1U);
+  EXPECT_FALSE(transport_->send(kA, {1, 2, LeaseMessage{2}}).ok());
+}
+
 TEST_F(ReplicaTransportTest, RefusesInvalidMessagesBeforeTheyAreSent) {
   EXPECT_EQ(transport_->send(kA, {1, 0, WelcomeMessage{2, 1000, 100}}).error().code,
             ErrorCode::kInvalidArgument);
