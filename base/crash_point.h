@@ -67,6 +67,19 @@ inline constexpr auto kCrashPoints = std::to_array<std::string_view>({
     "gateway.fenced",            // They are gone.
     "gateway.drain",             // It was asked for.
     "gateway.drained",           // Everything is on disk, the process goes on.
+    "file.received",             // An upload is whole, not synced.
+    "file.named",                // It is durable under its name, without a row.
+    "file.inserted",             // It has a row, its client was not told.
+    "file.removed",              // The row is gone, the bytes are not.
+    "batch.created",             // Its row is on disk, nobody knows.
+    "batch.validated",           // Its file was checked, nothing is written of it.
+    "batch.feed",                // Lines are read, nothing of them is written.
+    "batch.stored",              // Lines, a change of state or the end are on disk, nobody knows.
+    "batch.output",              // Output is written, under no name.
+    "batch.output_named",        // One of the two files has its name.
+    "batch.written",             // Both are durable, without rows.
+    "batch.cancel",              // A client asked for it; nothing is written.
+    "batch.cancelled",           // It is on disk, the client was not told.
 });
 
 #ifdef LOCKSTEP_CRASH_POINTS

@@ -13,27 +13,6 @@ std::string dump(const OrderedJson& json) {
   return json.dump(-1, ' ', false, OrderedJson::error_handler_t::replace);
 }
 
-// Seconds; null when it has not come.
-OrderedJson time_json(std::int64_t unix_ms) {
-  return unix_ms == 0 ? OrderedJson() : OrderedJson(unix_ms / 1000);
-}
-
-OrderedJson file_id_json(const RequestId& id) {
-  return id.is_zero() ? OrderedJson() : OrderedJson(file_id_text(id));
-}
-
-OrderedJson errors_json(const BatchRecord& batch) {
-  if (batch.errors.empty()) return nullptr;
-  OrderedJson list = OrderedJson::array();
-  for (const BatchError& error : batch.errors) {
-    list.push_back({{"code", error.code},
-                    {"message", error.message},
-                    {"param", error.param.empty() ? OrderedJson() : OrderedJson(error.param)},
-                    {"line", error.line == 0 ? OrderedJson() : OrderedJson(error.line)}});
-  }
-  return {{"object", "list"}, {"data", std::move(list)}};
-}
-
 }  // namespace
 
 std::string batch_output_line(const BatchLineResult& result) {
@@ -69,47 +48,6 @@ Result<WrittenLine> parse_output_line(std::string_view text) {
 
 bool is_output(const BatchLineResult& result) {
   return !result.body_json.empty() && result.status_code == 200;
-}
-
-std::string batch_json(const BatchRecord& batch) {
-  OrderedJson metadata;
-  for (const auto& [name, value] : batch.metadata) metadata[name] = value;
-  const OrderedJson json = {{"id", batch_id_text(batch.id)},
-                            {"object", "batch"},
-                            {"endpoint", batch.endpoint},
-                            {"errors", errors_json(batch)},
-                            {"input_file_id", file_id_text(batch.input_file)},
-                            {"completion_window", batch.completion_window},
-                            {"status", std::string(batch_state_name(batch.state))},
-                            {"output_file_id", file_id_json(batch.output_file)},
-                            {"error_file_id", file_id_json(batch.error_file)},
-                            {"created_at", batch.created_ms / 1000},
-                            {"in_progress_at", time_json(batch.in_progress_ms)},
-                            {"expires_at", time_json(batch.expires_ms)},
-                            {"finalizing_at", time_json(batch.finalizing_ms)},
-                            {"completed_at", time_json(batch.completed_ms)},
-                            {"failed_at", time_json(batch.failed_ms)},
-                            {"expired_at", time_json(batch.expired_ms)},
-                            {"cancelling_at", time_json(batch.cancelling_ms)},
-                            {"cancelled_at", time_json(batch.cancelled_ms)},
-                            {"request_counts",
-                             {{"total", batch.counts.total},
-                              {"completed", batch.counts.completed},
-                              {"failed", batch.counts.failed}}},
-                            {"metadata", metadata}};
-  return dump(json);
-}
-
-std::string file_json(const FileRecord& file) {
-  const OrderedJson json = {{"id", file_id_text(file.id)},
-                            {"object", "file"},
-                            {"bytes", file.bytes},
-                            {"created_at", file.created_ms / 1000},
-                            {"expires_at", time_json(file.expires_ms)},
-                            {"filename", file.filename},
-                            {"purpose", file.purpose},
-                            {"status", "processed"}};
-  return dump(json);
 }
 
 }  // namespace lockstep

@@ -1,5 +1,4 @@
-// The lines of a batch's output and error files, and the batch itself, as JSON in the form of
-// OpenAI's Batch API. Pure.
+// The lines of a batch's output and error files, as JSON in the form of OpenAI's Batch API. Pure.
 #pragma once
 
 #include <cstdint>
@@ -43,9 +42,5 @@ Result<WrittenLine> parse_output_line(std::string_view text);
 
 // Whether a line goes into the output file; else into the error file.
 bool is_output(const BatchLineResult& result);
-
-// The objects "batch" and "file" of the API.
-std::string batch_json(const BatchRecord& batch);
-std::string file_json(const FileRecord& file);
 
 }  // namespace lockstep

@@ -1,6 +1,5 @@
 #include "scheduler/batch.h"
 
-#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "scheduler/batch_output.h"
@@ -107,55 +106,6 @@ TEST(BatchIds, ReadBackWithTheirPrefixAlone) {
   EXPECT_EQ(parse_file_id(file_id_text(id_of(0xAB))).value(), id_of(0xAB));
   EXPECT_FALSE(parse_file_id(batch_id_text(id_of(1))).ok());
   EXPECT_FALSE(parse_batch_id("batch_").ok());
-}
-
-// Written by hand from OpenAI's reference of the Batch API.
-TEST(BatchJson, IsTheObjectOfTheApi) {
-  BatchRecord batch;
-  batch.id = id_of(0x11);
-  batch.endpoint = "/v1/chat/completions";
-  batch.input_file = id_of(0x22);
-  batch.completion_window = "24h";
-  batch.created_ms = 1'711'471'533'000;
-  batch.expires_ms = 1'711'557'933'000;
-  batch.metadata = {{"customer_id", "user_1"}, {"a", "b"}};
-  ASSERT_TRUE(begin_batch(batch, 100, 1'711'471'538'999).ok());
-  batch.counts.completed = 95;
-  batch.counts.failed = 5;
-  EXPECT_EQ(batch_json(batch),
-            R"({"id":"batch_11111111111111111111111111111111","object":"batch",)"
-            R"("endpoint":"/v1/chat/completions","errors":null,)"
-            R"("input_file_id":"file-22222222222222222222222222222222","completion_window":"24h",)"
-            R"("status":"in_progress","output_file_id":null,"error_file_id":null,)"
-            R"("created_at":1711471533,"in_progress_at":1711471538,"expires_at":1711557933,)"
-            R"("finalizing_at":null,"completed_at":null,"failed_at":null,"expired_at":null,)"
-            R"("cancelling_at":null,"cancelled_at":null,)"
-            R"("request_counts":{"total":100,"completed":95,"failed":5},)"
-            R"("metadata":{"customer_id":"user_1","a":"b"}})");
-}
-
-TEST(BatchJson, ListsErrorsWithTheirLines) {
-  BatchRecord batch;
-  ASSERT_TRUE(
-      fail_batch(batch, {{"duplicate_custom_id", "twice", "custom_id", 3}, {"x", "y", "", 0}}, 1)
-          .ok());
-  EXPECT_THAT(
-      batch_json(batch),
-      testing::HasSubstr(R"("errors":{"object":"list","data":[{"code":"duplicate_custom_id")"
-                         R"(,"message":"twice","param":"custom_id","line":3},{"code":"x",)"
-                         R"("message":"y","param":null,"line":null}]})"));
-}
-
-TEST(FileJson, IsTheObjectOfTheApi) {
-  EXPECT_EQ(file_json({.id = id_of(0x33),
-                       .tenant = "alice",
-                       .purpose = "batch",
-                       .filename = "in \"1\".jsonl",
-                       .bytes = 120'000,
-                       .created_ms = 1'677'610'602'000}),
-            R"({"id":"file-33333333333333333333333333333333","object":"file","bytes":120000,)"
-            R"("created_at":1677610602,"expires_at":null,"filename":"in \"1\".jsonl",)"
-            R"("purpose":"batch","status":"processed"})");
 }
 
 TEST(BatchOutputLine, HoldsTheResponseAsItIs) {

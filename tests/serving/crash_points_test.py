@@ -20,7 +20,7 @@ import pytest
 
 from support import lockstep
 from support.gateway import BINARY, Gateway
-from support.patient_client import Answers, Jobs, Streams, essence
+from support.patient_client import Answers, Batches, Jobs, Streams, essence
 from support.random_model import Case
 
 SOURCE = Path(os.environ["LOCKSTEP_SOURCE_DIR"])
@@ -35,7 +35,7 @@ ONCE = {"store.migration", "store.begin_epoch", "store.after_begin_epoch", "stor
         "store.retention", "store.backup", "store.backup_before_name", "store.reserve_given_up", "store.reserve_made",
         "gateway.recover", "gateway.replica_adopted", "gateway.replica_key", "gateway.replica_started",
         "gateway.listen", "gateway.loaded", "gateway.hello", "gateway.welcomed", "gateway.fence", "gateway.fenced",
-        "gateway.drain", "gateway.drained", "gateway.keys_read"}
+        "gateway.drain", "gateway.drained", "gateway.keys_read", *(p for p in POINTS if p.startswith(("file.", "batch.")))}
 
 
 def tiny_model(folder):
@@ -77,7 +77,7 @@ class Service:
             expected.append((body, essence(self.gateway.ask("/v1/completions", body))))
         assert self.gateway.stop() == 0
         self.listening.clear()
-        kinds = (Answers, Jobs, Streams, Streams)
+        kinds = (Answers, Batches, Jobs, Streams, Streams)
         self.clients = [kind(self.wait, seed, expected) for seed, kind in enumerate(kinds)]
         for client in self.clients:
             client.start()
@@ -291,6 +291,8 @@ def check_rows(service):
     doubled = service.rows("SELECT idempotency_key FROM jobs WHERE idempotency_key <> '' "
                            "GROUP BY tenant, route, idempotency_key HAVING count(*) > 1")
     assert doubled == []
+    for one, size in service.rows("SELECT id, bytes FROM files"):
+        assert (service.state / "files" / one.hex()).stat().st_size == size
     assert service.rows("PRAGMA integrity_check") == [("ok",)]
 
 

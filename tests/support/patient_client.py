@@ -64,7 +64,7 @@ class PatientClient(threading.Thread):
                 continue
             request = urllib.request.Request(url + path, data=data, method=method,
                                              headers=gateway.headers(headers))
-            if data is not None:
+            if data is not None and not request.has_header("Content-type"):
                 request.add_header("Content-Type", "application/json")
             try:
                 return urllib.request.urlopen(request, timeout=timeout)
@@ -139,6 +139,79 @@ class Jobs(PatientClient):
             raise Wrong(f"job {answer['id']}: {answer['error']}")
         self.compare(body, expected, answer["response"])
         self.done.append(answer["id"])
+
+
+class Batches(PatientClient):
+    """Batches of a few lines, polled; every third is cancelled; whatever ended is read and removed."""
+
+    def __init__(self, service, seed, expected):
+        super().__init__(service, seed)
+        self.expected = expected
+
+    def work(self, key):
+        lines = {f"{key}-{i}": self.draw.choice(self.expected) for i in range(self.draw.randrange(1, 6))}
+        file = self.upload([{"custom_id": name, "method": "POST", "url": "/v1/completions", "body": body}
+                            for name, (body, _) in lines.items()])
+        asked = {"input_file_id": file, "endpoint": "/v1/completions", "completion_window": "24h"}
+        batch, _ = self.ask("/v1/batches", asked)
+        path = f"/v1/batches/{batch['id']}"
+        is_cancelled = self.draw.randrange(3) == 0
+        if is_cancelled:
+            batch = self.cancel(path)
+        while batch["status"] in ("validating", "in_progress", "finalizing", "cancelling"):
+            time.sleep(0.01)
+            batch, _ = self.ask(path)
+        if batch["status"] not in ("completed", "cancelled")[: 1 + is_cancelled]:
+            raise Wrong(f"batch {batch['id']}: {batch}")
+        self.check(batch, lines)
+        self.remove(f"/v1/files/{file}")
+        self.keys[key] = batch["id"]
+
+    def upload(self, lines):
+        text = "".join(json.dumps(line) + "\n" for line in lines)
+        form = (f'--edge\r\nContent-Disposition: form-data; name="purpose"\r\n\r\nbatch\r\n--edge\r\n'
+                f'Content-Disposition: form-data; name="file"; filename="in.jsonl"\r\n\r\n{text}\r\n--edge--\r\n')
+        answer, _ = self.ask("/v1/files", form.encode(),
+                             headers={"Content-Type": "multipart/form-data; boundary=edge"})
+        return answer["id"]
+
+    def cancel(self, path):
+        """It may have ended: before it was asked, or because an answer to that was lost."""
+        try:
+            return self.ask(f"{path}/cancel", method="POST")[0]
+        except Wrong:
+            batch, _ = self.ask(path)
+            if batch["status"] not in ("completed", "cancelled"):
+                raise
+            return batch
+
+    def remove(self, path):
+        try:
+            self.ask(path, method="DELETE")
+        except Wrong as wrong:  # The answer to the one before was lost.
+            if ": 404 " not in str(wrong):
+                raise
+
+    def check(self, batch, lines):
+        """Each line once, with the undisturbed answer; without one only when the batch was cancelled."""
+        output, errors = (self.read(batch[name]) for name in ("output_file_id", "error_file_id"))
+        names = [one["custom_id"] for one in output + errors]
+        if sorted(names) != sorted(lines):
+            raise Wrong(f"batch {batch['id']} of {sorted(lines)} answers {names}")
+        if errors and batch["status"] != "cancelled":
+            raise Wrong(f"batch {batch['id']}: {errors}")
+        for one in output:
+            body, expected = lines[one["custom_id"]]
+            self.compare(body, expected, one["response"]["body"])
+
+    def read(self, file_id):
+        while file_id:
+            try:
+                with self.open(f"/v1/files/{file_id}/content") as answer:
+                    return [json.loads(line) for line in answer.read().decode().splitlines()]
+            except LOST:
+                time.sleep(0.02)
+        return []
 
 
 class Streams(PatientClient):

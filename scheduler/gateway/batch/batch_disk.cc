@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <utility>
 
+#include "base/crash_point.h"
 #include "scheduler/gateway/batch/blocking_call.h"
 
 namespace lockstep {
@@ -168,9 +169,12 @@ Result<WrittenFiles> BatchDisk::write_output(const BatchRecord& batch) {
                       "error file");
   LOCKSTEP_TRY(write_ended(batch, output, errors), "output");
   LOCKSTEP_TRY(write_unfed(batch, errors), "output");
+  CRASH_POINT("batch.output");
   LOCKSTEP_TRY(output.settle(), "output file");
+  CRASH_POINT("batch.output_named");
   LOCKSTEP_TRY(errors.settle(), "error file");
   LOCKSTEP_TRY(sync_directory(folder.path() + "/files"), "output");
+  CRASH_POINT("batch.written");
   return WrittenFiles{output.bytes(), errors.bytes()};
 }
 

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "base/crash_point.h"
 #include "base/log.h"
 #include "scheduler/gateway/batch/blocking_call.h"
 
@@ -88,6 +89,7 @@ void BatchService::insert(BatchRecord batch, const BatchCallback& done) {
   batch.numerics_version = lines_.numerics_version();
   parts_.jobs->commit({InsertBatch{batch}}, [this, batch, done](const Status& status) {
     if (!status.ok()) return done(status.error());
+    CRASH_POINT("batch.created");
     parts_.post([this, batch] {
       runner_.created(parts_.now(), batch);
       run_effects();
@@ -120,6 +122,7 @@ void BatchService::cancel(std::string tenant, RequestId id, BatchCallback done) 
         return done(Error{ErrorCode::kInvalidArgument,
                           batch_id_text(id) + " has ended and cannot be cancelled"});
       }
+      CRASH_POINT("batch.cancel");
       cancelling_[id].push_back(done);
       run_effects();
     });
@@ -141,6 +144,7 @@ void BatchService::carry_out(ValidateBatch& effect) {
     auto verdict = disk_.validate(batch);
     if (!verdict.ok()) log_failure("batch_not_checked", batch.id, verdict.error());
     if (!verdict.ok() && verdict.error().code == ErrorCode::kAborted) return;
+    CRASH_POINT("batch.validated");
     parts_.post([this, id = batch.id, verdict = std::move(verdict)]() mutable {
       runner_.validated(parts_.now(), id, std::move(verdict));
       run_effects();
@@ -172,6 +176,7 @@ void BatchService::carry_out(WriteOutput& effect) {
 
 std::function<void(Status)> BatchService::when_stored(RequestId batch) {
   return [this, batch](const Status& status) {
+    CRASH_POINT("batch.stored");
     parts_.post([this, batch, status] {
       runner_.stored(parts_.now(), batch, status);
       run_effects();
@@ -180,6 +185,7 @@ std::function<void(Status)> BatchService::when_stored(RequestId batch) {
 }
 
 void BatchService::carry_out(FeedLines& effect) {
+  CRASH_POINT("batch.feed");
   if (effect.lines.empty()) {
     return parts_.jobs->commit(std::move(effect.with), when_stored(effect.batch));
   }
@@ -196,6 +202,7 @@ void BatchService::carry_out(CancelLines& effect) { parts_.service->cancel_lines
 void BatchService::carry_out(AnswerCancel& effect) {
   const auto node = cancelling_.extract(effect.batch.id);
   if (node.empty()) return;
+  if (effect.status.ok()) CRASH_POINT("batch.cancelled");
   for (const BatchCallback& done : node.mapped()) {
     if (effect.status.ok()) {
       done(effect.batch);

@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <utility>
 
+#include "base/crash_point.h"
 #include "base/file.h"
 
 namespace lockstep {
@@ -76,13 +77,16 @@ struct DiskFiles::Pending {
 
   // Durable, under its name.
   Status settle() {
+    CRASH_POINT("file.received");
     LOCKSTEP_TRY(file.sync(), "file");
     const std::string path = shared->path_of(id);
     if (::rename(shared->partial_path_of(id).c_str(), path.c_str()) != 0) {
       return system_error(errno, path, "rename");
     }
     is_named = true;
-    return sync_directory(shared->parts.directory->path() + "/files");
+    LOCKSTEP_TRY(sync_directory(shared->parts.directory->path() + "/files"), "file");
+    CRASH_POINT("file.named");
+    return {};
   }
 };
 
@@ -145,6 +149,7 @@ class DiskFiles::Upload final : public UploadWriter {
                                               [pending, meta, done](const Status& status) {
                                                 pending->is_kept = status.ok();
                                                 if (!status.ok()) return done(status.error());
+                                                CRASH_POINT("file.inserted");
                                                 done(meta);
                                               });
         });
@@ -200,6 +205,7 @@ void DiskFiles::remove(std::string tenant, RequestId id, std::function<void(Stat
         shared->parts.jobs->commit({RemoveFile{id}}, [shared, id, done](const Status& status) {
           if (!status.ok()) return done(status);
           shared->parts.disk->post([shared, id, done] {
+            CRASH_POINT("file.removed");
             ::unlink(shared->path_of(id).c_str());
             done({});
           });
