@@ -121,9 +121,15 @@ bool StoreThread::take_task(Entry& out) {
 void StoreThread::run_group() {
   const std::int64_t start_ns = surroundings_.clock->monotonic_ns();
   std::vector<Entry> group;
+  is_guarded_ = false;
   Status status = is_failed_ ? refusal(false) : commit(group, /*collect=*/true);
+  if (!status.ok() && status.error().code == ErrorCode::kAborted) {
+    is_guarded_ = true;
+    status = commit(group, /*collect=*/false);
+  }
   if (!status.ok() && status.error().code == ErrorCode::kExhausted) {
     handle_full(status.error());
+    is_guarded_ = true;
     status = commit(group, /*collect=*/false);
   }
   if (!status.ok() && status.error().code != ErrorCode::kExhausted) fail(status.error());
@@ -177,16 +183,25 @@ Status StoreThread::apply_all(std::vector<Entry>& group) {
   return {};
 }
 
-// An error is one of the database; the task's own is in its entry.
+// An error is one of the database, or kAborted: a task failed, and its writes cannot be undone
+// alone. The task's own is in its entry.
 Status StoreThread::apply_one(Entry& entry) {
   entry.status = refusal(entry.task.is_new_work);
   if (!entry.status.ok()) return {};
   const bool is_write = entry.task.num_rows > 0;
-  if (is_write) LOCKSTEP_TRY(save_.bind().run(), "task");
+  if (is_write && is_guarded_) return apply_guarded(entry);
   entry.status = entry.task.apply();
-  if (entry.status.ok()) return is_write ? release_.bind().run() : Status();
+  if (entry.status.ok()) return {};
   if (!is_of_the_task(entry.status.error().code, is_write)) return entry.status;
   if (!is_write) return {};
+  return Error{ErrorCode::kAborted, "a task of the group failed"};
+}
+
+Status StoreThread::apply_guarded(Entry& entry) {
+  LOCKSTEP_TRY(save_.bind().run(), "task");
+  entry.status = entry.task.apply();
+  if (entry.status.ok()) return release_.bind().run();
+  if (!is_of_the_task(entry.status.error().code, /*is_write=*/true)) return entry.status;
   LOCKSTEP_TRY(undo_.bind().run(), "task");
   return release_.bind().run();
 }

@@ -1,6 +1,8 @@
 // The one thread that writes the database. Tasks of any thread run there in the order in which they
 // were given; a group of them is one transaction and one sync of the disk. A task that fails undoes
-// its own writes alone. Between groups the thread does its chores, a bounded piece at a time.
+// its own writes alone: as that is rare, the group is then done again with a savepoint around each
+// (a savepoint copies every page that is touched). Between groups the thread does its chores, a
+// bounded piece at a time.
 //
 // Disk full: the reserve is given up and the group tried again; from then on new work is refused
 // until there is room for a reserve. Any other error of the disk, and a damaged file, end the
@@ -23,7 +25,7 @@
 namespace lockstep {
 
 struct StoreTask {
-  // Runs in the transaction, perhaps twice. An error undoes what it wrote.
+  // Runs in the transaction, perhaps more than once. An error undoes what it wrote.
   std::function<Status()> apply;
   // Gets apply's error or what became of the transaction, after it.
   std::function<void(Status)> done;
@@ -93,6 +95,7 @@ class StoreThread {
   bool take_task(Entry& out);
   Status apply_all(std::vector<Entry>& group);
   Status apply_one(Entry& entry);
+  Status apply_guarded(Entry& entry);
   Status commit(std::vector<Entry>& group, bool collect);
   Status collect_and_apply(std::vector<Entry>& group);
   void roll_back();
@@ -110,6 +113,7 @@ class StoreThread {
   std::vector<TimedChore> chores_;
   Statement begin_, commit_, save_, release_, undo_;
   std::int64_t reserve_due_ns_ = 0;
+  bool is_guarded_ = false;  // Each task of the group has a savepoint.
 
   mutable std::mutex mutex_;
   std::condition_variable work_;
