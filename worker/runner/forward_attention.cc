@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "worker/runner/forward_pass.h"
-#include "worker/runner/split.h"
 
 namespace lockstep {
 
@@ -75,42 +74,53 @@ void ForwardPass::find_bad_queries(Range tokens, int layer) {
   }
 }
 
-// Every query against its own sequence. Many tokens: threads take turns, because later tokens see
-// more keys. Few: the unit of work is a query head, or a piece of a long context.
+// Every query against its own sequence. Many tokens: the unit of work is some tokens. Few: it is a
+// query head, or a piece of a long context.
 void ForwardPass::attend(int member, int layer) {
   const auto tokens = static_cast<int>(num_tokens());
   const int members = pool_.num_threads();
   if (members == 1) return attend_tokens({0, tokens}, layer);
-  constexpr int kTurn = 8;  // Tokens.
   if (share_tokens_) {
-    for (int t = member * kTurn; t < tokens; t += members * kTurn) {
-      attend_tokens({t, std::min(tokens, t + kTurn)}, layer);
-    }
-    return;
+    constexpr int kTurn = 8;  // Tokens.
+    const int turns = (tokens + kTurn - 1) / kTurn;
+    return sharing_.run(member, turns, 1, [&](Range range) {
+      attend_tokens({range.begin * kTurn, std::min(tokens, range.end * kTurn)}, layer);
+    });
   }
   const int heads = shard_.heads().size();
-  const Range mine = share_of(heads, member, members);
-  for (std::size_t t = 0; t < num_tokens(); ++t) {
-    bool finite = true;
-    if (context_parts_[t].blocks > 0) {
-      kernels::AttentionPartArgs part = part_of(t, layer);
-      const Range units = share_of(part.num_units(), member, members);
-      part.unit_begin = units.begin;
-      part.unit_end = units.end;
-      finite = units.size() == 0 || backend_.attention_part(part);
-    } else if (mine.size() > 0) {
-      finite = backend_.attention(attention_of(t, mine, layer));
-    }
-    if (!finite) flag(t, layer, Operation::kQueries);
-  }
+  const auto units_of = [&](int t) {
+    const auto token = static_cast<std::size_t>(t);
+    return context_parts_[token].blocks > 0 ? part_of(token, layer).num_units() : heads;
+  };
+  const int units = total_size(tokens, units_of);
+  sharing_.run(member, units, std::max(1, units / (4 * members)), [&](Range range) {
+    for_range_of_lists(tokens, units_of, range,
+                       [&](int t, Range of_token) { attend_units(t, of_token, layer); });
+  });
   if (!splits_context_) return;
   pool_.barrier();
+  const Range mine = share_of(heads, member, members);
   for (std::size_t t = 0; t < num_tokens(); ++t) {
     if (context_parts_[t].blocks == 0) continue;
     const kernels::AttentionPartArgs part = part_of(t, layer);
     backend_.attention_fold({part.sums, part.states, part.attention.output, part.num_blocks(),
                              heads, head_size_, mine.begin, mine.end});
   }
+}
+
+// Query heads of a token, or pieces of its context.
+void ForwardPass::attend_units(int token, Range units, int layer) {
+  const auto t = static_cast<std::size_t>(token);
+  bool finite = true;
+  if (context_parts_[t].blocks > 0) {
+    kernels::AttentionPartArgs part = part_of(t, layer);
+    part.unit_begin = units.begin;
+    part.unit_end = units.end;
+    finite = backend_.attention_part(part);
+  } else {
+    finite = backend_.attention(attention_of(t, units, layer));
+  }
+  if (!finite) flag(t, layer, Operation::kQueries);
 }
 
 kernels::AttentionPartArgs ForwardPass::part_of(std::size_t t, int layer) {

@@ -4,7 +4,6 @@
 
 #include "base/check.h"
 #include "base/checked.h"
-#include "worker/runner/split.h"
 
 namespace lockstep {
 
@@ -35,6 +34,7 @@ ForwardPass::ForwardPass(const ModelShard& shard, std::span<const Range> runs, C
       backend_(*config.backend),
       group_(group),
       pool_(config.threads, config.placement),
+      sharing_(config.threads),
       rope_(shard.config().rope_frequencies),
       cache_(std::move(cache)),
       head_size_(shard.config().head_size),
@@ -218,13 +218,11 @@ void ForwardPass::norm_input(int member, const float* weight, int layer, Operati
 void ForwardPass::project_qkv(int member, const LayerShard& layer) {
   const kernels::Activations& input = workspace(member).activations.view();
   const auto panels = [&](int i) { return layer.qkv[static_cast<std::size_t>(i)].matrix.panels(); };
-  for_share_of_lists(static_cast<int>(layer.qkv.size()), panels, member, pool_.num_threads(),
-                     [&](int list, Range share) {
-                       const auto i = static_cast<std::size_t>(list);
-                       const MatrixView& matrix = layer.qkv[i].matrix;
-                       backend_.linear({matrix, input, qkv_[i].data(), padded_rows(matrix),
-                                        share.begin, share.end});
-                     });
+  share_lists(member, static_cast<int>(layer.qkv.size()), panels, [&](int list, Range share) {
+    const auto i = static_cast<std::size_t>(list);
+    const MatrixView& matrix = layer.qkv[i].matrix;
+    backend_.linear({matrix, input, qkv_[i].data(), padded_rows(matrix), share.begin, share.end});
+  });
   if (member != 0) return;
   for (const HeadMatrix& qkv : layer.qkv) count_linear(qkv.matrix, num_tokens());
 }
@@ -244,17 +242,19 @@ void ForwardPass::distribute_heads(std::size_t token, const LayerShard& layer) {
   }
 }
 
-// The segment sums of a matrix that is cut along K. Each thread has the same rows of every part.
+// The segment sums of a matrix that is cut along K. A thread has the same rows of every part.
 void ForwardPass::project_parts(int member, const std::vector<MatrixView>& parts,
                                 const std::vector<ActivationBuffer>& inputs) {
   const std::size_t outputs = num_tokens() * static_cast<std::size_t>(padded_dim_);
-  const Range panels = share_of(padded_dim_ / kPanelRows, member, pool_.num_threads());
-  for (std::size_t p = 0; p < parts.size(); ++p) {
-    float* output = sums_.data() + (folds_own_ ? 0 : p * outputs);
-    backend_.linear({parts[p], inputs[p].view(), output, padded_dim_, panels.begin, panels.end,
-                     folds_own_ && p > 0});
-    if (member == 0) count_linear(parts[p], num_tokens());
-  }
+  share_panels(member, padded_dim_ / kPanelRows, [&](Range panels) {
+    for (std::size_t p = 0; p < parts.size(); ++p) {
+      float* output = sums_.data() + (folds_own_ ? 0 : p * outputs);
+      backend_.linear({parts[p], inputs[p].view(), output, padded_dim_, panels.begin, panels.end,
+                       folds_own_ && p > 0});
+    }
+  });
+  if (member != 0) return;
+  for (const MatrixView& part : parts) count_linear(part, num_tokens());
 }
 
 // hidden += the left fold of all segment sums of all ranks.
@@ -310,12 +310,10 @@ void ForwardPass::gate_up(int member, const LayerShard& layer) {
   const auto part_of = [&](int p) -> const GateUp& {
     return layer.gate_up[static_cast<std::size_t>(p)];
   };
-  for_share_of_lists(
-      static_cast<int>(layer.gate_up.size()), [&](int p) { return part_of(p).width / kPanelRows; },
-      member, pool_.num_threads(),
-      [&](int p, Range panels) {
-        gate_up_part(part_of(p), panels, member, gated_columns_[static_cast<std::size_t>(p)]);
-      });
+  const auto panels_of = [&](int p) { return part_of(p).width / kPanelRows; };
+  share_lists(member, static_cast<int>(layer.gate_up.size()), panels_of, [&](int p, Range panels) {
+    gate_up_part(part_of(p), panels, member, gated_columns_[static_cast<std::size_t>(p)]);
+  });
   if (member != 0) return;
   for (const GateUp& part : layer.gate_up) {
     count_linear(part.gate, num_tokens());
@@ -396,9 +394,9 @@ void ForwardPass::head(int member) {
   const auto rows_of = [&](int i) -> const VocabRows& {
     return shard_.head()[static_cast<std::size_t>(i)];
   };
-  for_share_of_lists(
-      static_cast<int>(shard_.head().size()), [&](int i) { return rows_of(i).matrix.panels(); },
-      member, pool_.num_threads(),
+  share_lists(
+      member, static_cast<int>(shard_.head().size()),
+      [&](int i) { return rows_of(i).matrix.panels(); },
       [&](int list, Range panels) {
         const VocabRows& rows = rows_of(list);
         const auto column = static_cast<std::size_t>(rows.first_row - shard_.vocab().begin);

@@ -20,6 +20,7 @@
 #include "worker/model_shard.h"
 #include "worker/rope_table.h"
 #include "worker/runner/activation_buffer.h"
+#include "worker/runner/split.h"
 #include "worker/runner/step_batch.h"
 
 namespace lockstep {
@@ -94,6 +95,19 @@ class ForwardPass {
     return *workspaces_[share_tokens_ ? 0 : static_cast<std::size_t>(member)];
   }
   Range tokens_of(int member) const;  // That the member norms and quantizes.
+  // Shares out panels of matrices. With many tokens every piece prepares its input anew.
+  template <typename Function>
+  void share_panels(int member, int num_panels, Function function) {
+    const int pieces = share_tokens_ ? 6 : 10;  // Of a member's share, at most.
+    sharing_.run(member, num_panels, std::max(1, num_panels / (pieces * pool_.num_threads())),
+                 function);
+  }
+  // The same of several matrices: function(list, panels).
+  template <typename SizeOf, typename Function>
+  void share_lists(int member, int num_lists, SizeOf size_of, Function function) {
+    share_panels(member, total_size(num_lists, size_of),
+                 [&](Range range) { for_range_of_lists(num_lists, size_of, range, function); });
+  }
   // Where threads share the tokens: waits until all are done with theirs.
   void finish_tokens();
 
@@ -109,6 +123,7 @@ class ForwardPass {
   void append_keys(int member, int layer);
   void attend(int member, int layer);
   void attend_tokens(Range tokens, int layer);
+  void attend_units(int token, Range units, int layer);
   void find_bad_queries(Range tokens, int layer);
   kernels::AttentionArgs attention_of(std::size_t token, Range heads, int layer);
   kernels::AttentionPartArgs part_of(std::size_t token, int layer);
@@ -125,6 +140,7 @@ class ForwardPass {
   const kernels::Backend& backend_;
   Communicator& group_;
   ThreadPool pool_;
+  WorkSharing sharing_;
   RopeTable rope_;
   KvCache cache_;
   RunnerCounts counts_;
