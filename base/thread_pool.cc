@@ -9,12 +9,12 @@
 
 #include <algorithm>
 #include <atomic>
-#include <chrono>
 #include <optional>
 #include <thread>
 #include <vector>
 
 #include "base/check.h"
+#include "base/spin_wait.h"
 
 namespace lockstep {
 namespace {
@@ -42,8 +42,8 @@ class Signal {
   }
 
   // Returns when the word differs from `old` (with `until_zero`: when it is 0).
-  void wait(std::uint32_t old, bool until_zero, std::chrono::nanoseconds spin_time) {
-    if (spin(old, until_zero, spin_time)) return;
+  void wait(std::uint32_t old, bool until_zero, bool exclusive) {
+    if (spin_until([&] { return !waiting(load(), old, until_zero); }, exclusive)) return;
     sleepers_.fetch_add(1);
     for (std::uint32_t now = word_.load(); waiting(now, old, until_zero); now = word_.load()) {
       ::syscall(SYS_futex, &word_, FUTEX_WAIT_PRIVATE, now, nullptr, nullptr, 0);
@@ -54,17 +54,6 @@ class Signal {
  private:
   static bool waiting(std::uint32_t now, std::uint32_t old, bool until_zero) {
     return until_zero ? now != 0 : now == old;
-  }
-
-  bool spin(std::uint32_t old, bool until_zero, std::chrono::nanoseconds time) const {
-    const auto end = std::chrono::steady_clock::now() + time;
-    do {
-      for (int i = 0; i < 8; ++i) {
-        if (!waiting(load(), old, until_zero)) return true;
-        _mm_pause();
-      }
-    } while (std::chrono::steady_clock::now() < end);
-    return false;
   }
 
   void wake() {
@@ -107,7 +96,7 @@ struct ThreadPool::State {
   alignas(64) Task task = nullptr;  // Null: end. Written by the caller before `generation`.
   void* function = nullptr;
   int num_threads = 1;
-  std::chrono::nanoseconds spin_time{};
+  bool exclusive = false;
   std::optional<cpu_set_t> mask_of_caller;  // To give back what pinning took.
   pthread_t caller{};
   std::vector<std::thread> workers;
@@ -116,7 +105,7 @@ struct ThreadPool::State {
     set_canonical_float_mode();
     if (processor >= 0) bind_this_thread(processor);
     for (std::uint32_t seen = 0;;) {
-      generation.wait(seen, false, spin_time);
+      generation.wait(seen, false, exclusive);
       seen = generation.load();
       if (task == nullptr) return;
       task(function, member);
@@ -147,7 +136,7 @@ ThreadPool::ThreadPool(int num_threads, const ThreadPlacement& placement)
   const bool bound = !processors.empty();
   CHECK(!bound || processors.size() == static_cast<std::size_t>(num_threads),
         "a processor for each member of a pool, or none");
-  state.spin_time = spin_time(placement.exclusive);
+  state.exclusive = placement.exclusive;
   set_canonical_float_mode();
   for (int member = 1; member < num_threads; ++member) {
     const int processor = bound ? processors[static_cast<std::size_t>(member)] : -1;
@@ -199,7 +188,7 @@ void ThreadPool::barrier() {
     state.arrived.store(0, std::memory_order_relaxed);
     state.passed.store(seen + 1);
   } else {
-    state.passed.wait(seen, false, state.spin_time);
+    state.passed.wait(seen, false, state.exclusive);
   }
 }
 
@@ -217,7 +206,7 @@ void ThreadPool::run_erased(Task task, void* function) {
   state.unfinished.store(static_cast<std::uint32_t>(state.workers.size()));
   state.generation.store(state.generation.load() + 1);
   task(function, 0);
-  state.unfinished.wait(0, true, state.spin_time);
+  state.unfinished.wait(0, true, state.exclusive);
 }
 
 }  // namespace lockstep

@@ -1,26 +1,16 @@
 // A fixed team of threads that runs one function on every member and waits for all.
 //
-// The caller is member 0. Whoever waits spins about 2 us (200 us where every member has a processor
-// to itself), then sleeps on a futex: a pure spin collapses when there are more ranks than cores.
+// The caller is member 0. Whoever waits spins or gives way for a while (base/spin_wait.h), then
+// sleeps on a futex: a pure spin collapses when there are more ranks than cores.
 // Every member runs with MXCSR = 0x1F80 (numerics: nearest even, subnormals kept).
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <type_traits>
 #include <vector>
 
 namespace lockstep {
-
-// How long a thread spins for another one before it sleeps.
-constexpr std::chrono::nanoseconds spin_time(bool exclusive) {
-  // 2 us: longer than the gap between two operations of a step, shorter than what a sleeping core
-  // costs the other ranks when there are more of them than cores (measured on Zen 4, two cores).
-  // 200 us: with a processor each, spinning hurts nobody, and waking a sleeping core of a virtual
-  // machine costs about 100 us: a decode ran at 11 tokens/s instead of well over 100 (Zen 3).
-  return std::chrono::nanoseconds(exclusive ? 200'000 : 2'000);
-}
 
 // Where the members of a pool run.
 struct ThreadPlacement {

@@ -1,18 +1,16 @@
 #include "worker/shared_group.h"
 
-#include <immintrin.h>
 #include <linux/futex.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
 #include <climits>
 #include <ctime>
 #include <new>
 
 #include "base/check.h"
-#include "base/thread_pool.h"
+#include "base/spin_wait.h"
 
 namespace lockstep {
 namespace {
@@ -82,7 +80,8 @@ struct SharedGroup::Header {
 };
 
 std::size_t SharedGroup::region_bytes(int world_size) {
-  return kHeaderBytes + kSlotBytes * static_cast<std::size_t>(world_size + 1);
+  const auto ranks = static_cast<std::size_t>(world_size);
+  return kHeaderBytes + kSlotBytes * (ranks + 1) + kSmallSlotBytes * 2 * ranks;
 }
 
 void SharedGroup::initialize(void* region) {
@@ -99,6 +98,11 @@ std::uint8_t* SharedGroup::slot(int rank) const {
          kSlotBytes * static_cast<std::size_t>(rank);
 }
 
+std::uint8_t* SharedGroup::small_slot(int rank) const {
+  const std::size_t before = 2 * static_cast<std::size_t>(rank) + small_turn_;
+  return slot(world_size_ + 1) + kSmallSlotBytes * before;
+}
+
 Status SharedGroup::barrier() {
   Header& shared = *header();
   if (shared.aborted.value.load(std::memory_order_acquire) != 0) return lost_group();
@@ -113,17 +117,14 @@ Status SharedGroup::barrier() {
       futex_wake_all(&shared.generation.value);
     }
   } else {
-    const auto end = std::chrono::steady_clock::now() + spin_time(exclusive_);
-    do {
-      for (int i = 0; i < 8; ++i) {
-        if (shared.generation.value.load(std::memory_order_acquire) != generation) return {};
-        _mm_pause();
-      }
-    } while (std::chrono::steady_clock::now() < end);
-    while (shared.generation.value.load(std::memory_order_acquire) == generation) {
+    const auto passed = [&] {
+      return shared.generation.value.load(std::memory_order_acquire) != generation;
+    };
+    if (spin_until(passed, exclusive_)) return {};
+    while (!passed()) {
       if (shared.aborted.value.load(std::memory_order_acquire) != 0) {
         // A barrier that everyone reached is passed, even if somebody gives up right behind it.
-        if (shared.generation.value.load(std::memory_order_acquire) != generation) break;
+        if (passed()) break;
         return lost_group();
       }
       shared.sleepers.value.fetch_add(1, std::memory_order_seq_cst);
@@ -139,13 +140,26 @@ void SharedGroup::abort() {
   futex_wake_all(&header()->generation.value);
 }
 
-// One round: outputs [begin, begin + count). Few outputs: every rank folds all of them, which saves
-// a barrier. Many: a share each, from which it then gives to the others; what it folds of its own
-// sums never goes through its slot.
+// Few outputs: every rank folds all of them.
+Status SharedGroup::fold_few(const SegmentFold& fold) {
+  std::vector<const float*> segments;
+  for (int r = 0; r < world_size_; ++r) {
+    auto* sums = reinterpret_cast<float*>(small_slot(r));
+    const auto num_segments =
+        static_cast<std::size_t>(fold.segments_of_rank[static_cast<std::size_t>(r)]);
+    if (r == rank_) std::copy_n(fold.sums, num_segments * fold.count, sums);
+    for (std::size_t s = 0; s < num_segments; ++s) segments.push_back(sums + s * fold.count);
+  }
+  LOCKSTEP_TRY(barrier(), "fold");
+  fold_from_left(segments, 0, fold.count, fold.folded);
+  small_turn_ = 1 - small_turn_;
+  return {};
+}
+
+// One round of many outputs: [begin, begin + count). Every rank folds a share, from which it then
+// gives to the others; what it folds of its own sums never goes through its slot.
 Status SharedGroup::fold_round(const SegmentFold& fold, std::size_t begin, std::size_t count) {
-  const bool redundant = count <= 4096;
   const auto share = share_of(count, rank_, world_size_);
-  const auto [first, last] = redundant ? std::pair<std::size_t, std::size_t>{0, count} : share;
   std::vector<const float*> segments;
   for (int r = 0; r < world_size_; ++r) {
     auto* sums = reinterpret_cast<float*>(slot(r));
@@ -155,30 +169,29 @@ Status SharedGroup::fold_round(const SegmentFold& fold, std::size_t begin, std::
         continue;
       }
       segments.push_back(fold.sums + static_cast<std::size_t>(s) * fold.count + begin);
-      if (redundant) {
-        std::copy_n(segments.back(), count, sums);
-      } else {
-        copy_outside(segments.back(), count, share, sums);
-      }
+      copy_outside(segments.back(), count, share, sums);
     }
   }
   LOCKSTEP_TRY(barrier(), "fold");
   float* folded = fold.folded + begin;
-  fold_from_left(segments, first, last, folded);
+  fold_from_left(segments, share.first, share.second, folded);
   auto* result = reinterpret_cast<float*>(slot(world_size_));
-  if (!redundant) std::copy(folded + first, folded + last, result + first);
-  LOCKSTEP_TRY(barrier(), "fold");  // Slots are free again; with shares, the result is complete.
+  std::copy(folded + share.first, folded + share.second, result + share.first);
+  LOCKSTEP_TRY(barrier(), "fold");  // Slots are free again, and the result is complete.
   // The result slot is written next behind the next round's first barrier, which no rank passes
   // before this copy.
-  if (!redundant) copy_outside(result, count, share, folded);
+  copy_outside(result, count, share, folded);
   return {};
 }
 
 Status SharedGroup::fold_segments(const SegmentFold& fold) {
-  const int widest = std::ranges::max(fold.segments_of_rank);
-  const std::size_t most =
-      std::min(fold.count, kSlotBytes / sizeof(float) / static_cast<std::size_t>(widest));
-  CHECK(most > 0 || fold.count == 0, "a rank owns too many segments for its slot");
+  constexpr std::size_t kFew = 4096;  // More is faster by shares, with two barriers.
+  const auto widest = static_cast<std::size_t>(std::ranges::max(fold.segments_of_rank));
+  if (fold.count <= kFew && widest * fold.count * sizeof(float) <= kSmallSlotBytes) {
+    return fold_few(fold);
+  }
+  const std::size_t most = std::min(fold.count, kSlotBytes / sizeof(float) / widest);
+  CHECK(most > 0, "a rank owns too many segments for its slot");
   for (std::size_t begin = 0; begin < fold.count; begin += most) {
     LOCKSTEP_TRY(fold_round(fold, begin, std::min(most, fold.count - begin)), "segments");
   }

@@ -108,6 +108,40 @@ TEST(CommunicatorFoldSegments, GoesBeyondASlot) {
   expect_left_fold({3, 1}, kSlotFloats / 3 + 17);  // The widest run bounds a round.
 }
 
+// Small and large folds and gathers in random order, each with other numbers, by ranks that are
+// slow at random: nobody's slot is written while somebody still reads it.
+TEST(CommunicatorFoldSegments, KeepsOneApartFromTheNext) {
+  constexpr int kRanks = 4;
+  constexpr std::uint64_t kRounds = 400;
+  on_ranks(kRanks, [&](Communicator& rank) {
+    const std::vector<int> segments_of_rank(kRanks, 1);
+    for (std::uint64_t round = 0; round < kRounds; ++round) {
+      const auto value = [&](int of, std::size_t i) { return sample(round * 977 + 31 * i + of); };
+      if (sample(round * 4 + static_cast<std::uint64_t>(rank.rank())) > 0) {
+        std::this_thread::sleep_for(std::chrono::microseconds(100));
+      }
+      const bool is_fold = round % 7 != 3;
+      const std::size_t count = round % 5 == 4 ? 5000 : 1 + round % 40;
+      std::vector<float> mine(count);
+      for (std::size_t i = 0; i < count; ++i) mine[i] = value(rank.rank(), i);
+      std::vector<float> got(is_fold ? count : kRanks * count);
+      std::vector<float> wanted = got;
+      for (std::size_t i = 0; i < count; ++i) {
+        if (is_fold) wanted[i] = ((value(0, i) + value(1, i)) + value(2, i)) + value(3, i);
+        for (int r = 0; r < kRanks && !is_fold; ++r) {
+          wanted[static_cast<std::size_t>(r) * count + i] = value(r, i);
+        }
+      }
+      const std::vector<std::size_t> counts(kRanks, count);
+      const Status status =
+          is_fold ? rank.fold_segments({mine.data(), segments_of_rank, count, got.data()})
+                  : rank.gather(mine, counts, got, kAllRanks);
+      ASSERT_TRUE(status.ok()) << status.error().message;
+      expect_bits(got, wanted, "round " + std::to_string(round));
+    }
+  });
+}
+
 TEST(CommunicatorFoldSegments, TakesNoOutputs) { expect_left_fold({1, 1}, 0); }
 
 // What rank r sends: `count` values of its own.
