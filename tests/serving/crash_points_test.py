@@ -35,7 +35,8 @@ ONCE = {"store.migration", "store.begin_epoch", "store.after_begin_epoch", "stor
         "store.retention", "store.backup", "store.backup_before_name", "store.reserve_given_up", "store.reserve_made",
         "gateway.recover", "gateway.replica_adopted", "gateway.replica_key", "gateway.replica_started",
         "gateway.listen", "gateway.loaded", "gateway.hello", "gateway.welcomed", "gateway.fence", "gateway.fenced",
-        "gateway.drain", "gateway.drained", "gateway.keys_read", *(p for p in POINTS if p.startswith(("file.", "batch.")))}
+        "gateway.drain", "gateway.drained", "gateway.keys_read",
+        *(point for point in POINTS if point.startswith(("file.", "batch.")))}
 
 
 def tiny_model(folder):
