@@ -76,6 +76,18 @@ def markdown(results):
     return "\n".join(lines) + "\n"
 
 
+def busy_lines(rows):
+    """Which samples are of a disturbed machine; when all are, in one line."""
+    counts = [(row, who, count, len(row["samples"][who])) for row in rows for who, count in row.get("busy", {}).items()]
+    kept = [entry for entry in counts if entry[2]]
+    if len(kept) > 3 and len(kept) == len(counts):
+        share = sum(count for _, _, count, _ in kept) / sum(total for _, _, _, total in kept)
+        return [f"Disturbed throughout: {share:.0%} of the samples were taken all the same, because no quiet moment "
+                "came; ratios to the peer say more than figures and fractions of a bound."]
+    return [f"Busy all the same: {title(row)}, threads {row['threads']}: {count} of {total} ({who})."
+            for row, who, count, total in kept]
+
+
 def notes(results):
     """What a reader must know to believe the table."""
     machine, lines = results["machine"], []
@@ -96,13 +108,9 @@ def notes(results):
                      f"{results['peer']['system_info'].strip().rstrip('|').strip()}) unless a row says otherwise.")
     if "quiet" in results:
         quiet = results["quiet"]
-        lines.append(f"Before and behind each sample every processor had at least {quiet['least_share']:.0%} of its "
-                     f"best speed of this run; {quiet['rejected']} samples were taken again for that.")
-    for row in results["rows"]:
-        kept = ", ".join(f"{count} of {len(row['samples'][who])} ({who})" for who, count in row.get("busy", {}).items()
-                         if count)
-        if kept:
-            lines.append(f"Busy all the same: {title(row)}, threads {row['threads']}: {kept}.")
+        lines.append(f"A moment is quiet when every processor has at least {quiet['least_share']:.0%} of its best "
+                     f"speed of this run before and behind a sample; {quiet['rejected']} samples were taken again.")
+    lines += busy_lines(results["rows"])
     others = [f"{title(r)}: {r['against']}" for r in results["rows"] if r.get("against")]
     if others:
         lines.append("Compared with something else: " + "; ".join(dict.fromkeys(others)) + ".")
@@ -115,14 +123,14 @@ def notes(results):
 
 
 def picture(results, path):
-    """Ours, the peer and the bound side by side, for the rows that have tokens per second."""
+    """Ours, the peer (or what else a row compares with) and the bound, for the rows that have tokens per second."""
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
     matplotlib.rcParams.update({"svg.hashsalt": "lockstep", "font.size": 9})
-    rows = [r for r in results["rows"] if r["unit"] == "tokens/s" and not r["invalid"]]
+    rows = [r for r in results["rows"] if r["unit"] == "tokens/s"]
     if not rows:
         return False
     columns = 2
@@ -134,7 +142,8 @@ def picture(results, path):
         bars = {name: value for name, value in bars.items() if value is not None}
         drawn = axis.barh(list(bars), list(bars.values()), color=[colors[name] for name in bars])
         axis.bar_label(drawn, [number(value) for value in bars.values()], padding=3, fontsize=8)
-        axis.set_title(f"{title(row)}, {row['threads']} thread{'s' * (row['threads'] > 1)}", fontsize=9, loc="left")
+        name = re.sub(r" \(.*\)", "", title(row)) + f", {row['threads']} thread{'s' * (row['threads'] > 1)}"
+        axis.set_title(name + ", disturbed" * bool(row["invalid"]), fontsize=9, loc="left")
         axis.set_xlim(0, 1.18 * max(bars.values()))
         axis.invert_yaxis()
         axis.set_xticks([])

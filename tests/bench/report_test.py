@@ -135,8 +135,13 @@ def test_markdown_says_what_counts():
     assert "2.5e-03 nats per token over 1022 tokens" in notes
     some[0]["busy"]["peer"] = 1
     found = report.notes({**results(some), "quiet": {"least_share": 0.9, "rejected": 7, "best": [], "busy": 1}})
-    assert "at least 90% of its best speed of this run; 7 samples were taken again" in found
+    assert "at least 90% of its best speed of this run" in found and "7 samples were taken again" in found
     assert "Busy all the same: decode, threads 1: 1 of 1 (peer)." in found
+    some[1]["busy"].update(ours=1, peer=1)
+    assert len(report.busy_lines(some[:2])) == 3
+    some[0]["busy"]["ours"] = 1
+    (only,) = report.busy_lines(some[:2])
+    assert "100% of the samples" in only
     assert "this run was disturbed" in notes and "20.0 GB/s read, 150 GMAC/s" in notes
 
 
