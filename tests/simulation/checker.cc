@@ -123,6 +123,7 @@ class Checker {
   // Long enough that its job may be cancelled.
   bool has_left(const ClientLog& log) const {
     if (log.left_us < 0) return false;
+    if (log.gave_up) return true;
     return log.returned_us < 0 ||
            (log.returned_us - log.left_us) / 1000 >= grace_ms() - kReconnectMs;
   }

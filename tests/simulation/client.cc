@@ -258,7 +258,8 @@ void Client::gateway_died() {
     if (accepted && intent_.reconnects) return come_back();
     if (!accepted && !intent_.record.idempotency_key.empty()) return submit_again(10'000);
     if (log_.left_us < 0) log_.left_us = queue_.now_us();
-    state_ = State::kDone;  // It gives up, and does not know.
+    log_.gave_up = true;
+    state_ = State::kDone;
   });
 }
 

@@ -45,6 +45,7 @@ struct ClientLog {
   std::int64_t cancelled_us = -1;  // When it was told that its job is cancelled.
   std::int64_t left_us = -1;       // The first time it left,
   std::int64_t returned_us = -1;   // ... and came back.
+  bool gave_up = false;            // It lost its gateway and did not look for another.
   std::int64_t first_token_us = -1;
   std::vector<std::string> wrong;  // What it could see itself to be wrong.
 };
