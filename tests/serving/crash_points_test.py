@@ -96,24 +96,33 @@ class Service:
             self.listening.set()
 
     def kill_at(self, point, hit=1):
-        BEFORE.get(point, lambda service: None)(self)
-        self.start(f"{point}:{hit}")
-        try:
-            BRINGS_ABOUT.get(point, lambda service: None)(self)
-            self.await_kill(point)
-        finally:
-            self.gateway.kill()
+        """What a gateway does with what the one before left, it does at once, and there may have been nothing."""
+        tries = 6 if point in BEFORE else 1
+        passed = False
+        for _ in range(tries):
+            if passed:
+                break
+            try:
+                BEFORE.get(point, lambda service: None)(self)
+                self.start(f"{point}:{hit}")
+                BRINGS_ABOUT.get(point, lambda service: None)(self)
+                passed = self.await_kill(point, HIT_S / tries)
+            finally:
+                self.listening.clear()
+                self.gateway.kill()
+        assert passed, f"{point} was not passed in {HIT_S} s\n{self.gateway.logged()}"
 
-    def await_kill(self, point):
-        end = time.monotonic() + HIT_S
+    def await_kill(self, point, seconds):
+        end = time.monotonic() + seconds
         while self.gateway.process.poll() is None:
             self.check_clients()
-            assert time.monotonic() < end, f"{point} was not passed in {HIT_S} s\n{self.gateway.logged()}"
+            if time.monotonic() > end:
+                return False
             time.sleep(0.005)
-        self.listening.clear()
         self.gateway.process.stdout.close()
         assert self.gateway.process.returncode == -signal.SIGKILL, f"{point}\n{self.gateway.logged()}"
         self.full.unlink(missing_ok=True)
+        return True
 
     def check_clients(self):
         for client in self.clients:
@@ -357,7 +366,9 @@ def test_a_gateway_with_100000_queued_jobs_serves_soon(tmp_path):
         listening = time.monotonic() - began
         gateway.ask("/v1/jobs", job)
         accepted = time.monotonic() - began
-        queued = gateway.status()["queued"]
+        queued = 0
+        while queued == 0 and time.monotonic() < began + 30:  # Until the first report.
+            queued = gateway.status()["queued"]
         answer = gateway.ask("/v1/completions", {**body, "max_tokens": 5})
         answered = time.monotonic() - began
     finally:

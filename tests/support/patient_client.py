@@ -176,24 +176,36 @@ class Batches(PatientClient):
         return answer["id"]
 
     def cancel(self, path):
-        """It may have ended: before it was asked, or because an answer to that was lost."""
+        """It may be too late: it has run, or the answer to an earlier try was lost."""
         try:
             return self.ask(f"{path}/cancel", method="POST")[0]
         except Wrong:
             batch, _ = self.ask(path)
-            if batch["status"] not in ("completed", "cancelled"):
+            if batch["status"] not in ("finalizing", "completed", "cancelled"):
                 raise
             return batch
 
     def remove(self, path):
-        try:
-            self.ask(path, method="DELETE")
-        except Wrong as wrong:  # The answer to the one before was lost.
-            if ": 404 " not in str(wrong):
-                raise
+        """A batch that was asked for twice, because the first answer was lost, may still read it."""
+        while True:
+            try:
+                return self.ask(path, method="DELETE")
+            except Wrong as wrong:
+                if ": 404 " in str(wrong):  # The answer to the one before was lost.
+                    return None
+                if "is read by" not in str(wrong):
+                    raise
+                if self.stopping.is_set():
+                    return None
+                time.sleep(0.02)
 
     def check(self, batch, lines):
-        """Each line once, with the undisturbed answer; without one only when the batch was cancelled."""
+        """Each line once, with the undisturbed answer; without one only when the batch was cancelled. One that was
+        cancelled before its file was checked has no lines."""
+        if batch["status"] == "cancelled" and batch["in_progress_at"] is None:
+            if batch["output_file_id"] or batch["error_file_id"]:
+                raise Wrong(f"batch {batch['id']} never began, and has answers: {batch}")
+            return
         output, errors = (self.read(batch[name]) for name in ("output_file_id", "error_file_id"))
         names = [one["custom_id"] for one in output + errors]
         if sorted(names) != sorted(lines):

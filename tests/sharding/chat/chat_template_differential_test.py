@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import struct
 import subprocess
 from pathlib import Path
@@ -41,9 +42,17 @@ def render_all(requests):
     return answers
 
 
+def prints_an_address(text):
+    """Of an iterator, as `<generator object ... at 0x7f...>`, perhaps taken apart by a filter: no two runs agree."""
+    return text is not None and "objectat0x" in re.sub("[^a-z0-9]", "", text.lower())
+
+
 def compare(requests, label):
     for request, answer in zip(requests, render_all(requests), strict=True):
         expected = hugging_face_template.render(request["template"], request["variables"])
+        if prints_an_address(expected):
+            assert "cannot be printed" in answer.get("error", ""), f"{label}\n{json.dumps(request)}\n{answer}"
+            continue
         assert answer.get("text") == expected, f"{label}\n{json.dumps(request)}\n{answer}"
 
 
