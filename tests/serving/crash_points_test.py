@@ -98,19 +98,18 @@ class Service:
     def kill_at(self, point, hit=1):
         """What a gateway does with what the one before left, it does at once, and there may have been nothing."""
         tries = 6 if point in BEFORE else 1
-        passed = False
-        for _ in range(tries):
-            if passed:
-                break
-            try:
-                BEFORE.get(point, lambda service: None)(self)
-                self.start(f"{point}:{hit}")
-                BRINGS_ABOUT.get(point, lambda service: None)(self)
-                passed = self.await_kill(point, HIT_S / tries)
-            finally:
-                self.listening.clear()
-                self.gateway.kill()
+        passed = any(self.try_to_kill_at(point, hit, HIT_S / tries) for _ in range(tries))
         assert passed, f"{point} was not passed in {HIT_S} s\n{self.gateway.logged()}"
+
+    def try_to_kill_at(self, point, hit, seconds):
+        try:
+            BEFORE.get(point, lambda service: None)(self)
+            self.start(f"{point}:{hit}")
+            BRINGS_ABOUT.get(point, lambda service: None)(self)
+            return self.await_kill(point, seconds)
+        finally:
+            self.listening.clear()
+            self.gateway.kill()
 
     def await_kill(self, point, seconds):
         end = time.monotonic() + seconds

@@ -163,7 +163,7 @@ def test_a_signal_hands_back_what_runs(tmp_path):
         replica.tell(assign=dict(choice=0, prompt=PROMPT, **{**SAMPLED, "max_tokens": 500}))
         replica.answer(0, tokens=2)
         os.kill(pids[0], signal.SIGUSR1)
-        replica.wait_for_each("drained", "death", timeout=15)
+        replica.wait_for_each("drained", "death", timeout=5)
 
 
 def test_detection_of_a_crash(tmp_path):

@@ -21,9 +21,10 @@ class Wrong(AssertionError):
 class PatientClient(threading.Thread):
     """Does one piece of work after the other until it is told to stop; `error` is what was wrong."""
 
-    def __init__(self, service, seed):
+    def __init__(self, service, seed, expected):
         super().__init__(daemon=True)
         self.service, self.draw, self.number = service, random.Random(seed), seed
+        self.expected = expected  # Pairs of a request and the essence of its undisturbed answer.
         self.stopping, self.error = threading.Event(), None
         self.done = []  # Ids of requests that ended.
         self.cancelled = []
@@ -100,10 +101,6 @@ def essence(answer):
 class Answers(PatientClient):
     """Plain answers; every third is asked for twice."""
 
-    def __init__(self, service, seed, expected):
-        super().__init__(service, seed)
-        self.expected = expected
-
     def work(self, key):
         body, expected = self.draw.choice(self.expected)
         for _ in range(self.draw.choice((1, 1, 2))):
@@ -115,10 +112,6 @@ class Answers(PatientClient):
 
 class Jobs(PatientClient):
     """Durable jobs, polled; every fourth is cancelled."""
-
-    def __init__(self, service, seed, expected):
-        super().__init__(service, seed)
-        self.expected = expected
 
     def work(self, key):
         body, expected = self.draw.choice(self.expected)
@@ -143,10 +136,6 @@ class Jobs(PatientClient):
 
 class Batches(PatientClient):
     """Batches of a few lines, polled; every third is cancelled; whatever ended is read and removed."""
-
-    def __init__(self, service, seed, expected):
-        super().__init__(service, seed)
-        self.expected = expected
 
     def work(self, key):
         lines = {f"{key}-{i}": self.draw.choice(self.expected) for i in range(self.draw.randrange(1, 6))}
@@ -228,10 +217,6 @@ class Batches(PatientClient):
 
 class Streams(PatientClient):
     """Streams that are left in the middle and taken up again behind the last event."""
-
-    def __init__(self, service, seed, expected):
-        super().__init__(service, seed)
-        self.expected = expected
 
     def work(self, key):
         body, expected = self.draw.choice(self.expected)
