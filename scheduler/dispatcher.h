@@ -171,6 +171,8 @@ class Dispatcher {
     std::vector<ChoiceRecord> choices;
   };
   std::optional<JobView> find(RequestId id) const;
+  // The job has not ended and is this tenant's.
+  bool holds(const std::string& tenant, RequestId id) const;
 
  private:
   using ReplicaOrder = decltype(ToReplica::body);

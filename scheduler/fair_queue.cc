@@ -33,9 +33,18 @@ FairQueue::Standing FairQueue::standing(const Line& line, TenantId tenant) {
   return {line.counter, line.items.empty() ? Position{} : *line.items.begin(), tenant};
 }
 
+std::pmr::set<FairQueue::Standing>& FairQueue::place_of(Lane& lane, const Line& line) {
+  if (!line.items.empty()) return lane.waiting;
+  return line.num_held > 0 ? lane.held : lane.idle;
+}
+
 // Where a tenant that comes back begins: what it did not ask for, it cannot claim later.
 std::uint64_t FairQueue::level(const Lane& lane) {
+  if (!lane.waiting.empty() && !lane.held.empty()) {
+    return std::min(lane.waiting.begin()->counter, lane.held.begin()->counter);
+  }
   if (!lane.waiting.empty()) return lane.waiting.begin()->counter;
+  if (!lane.held.empty()) return lane.held.begin()->counter;
   return lane.last_left ? lane.lines.at(*lane.last_left).counter : 0;
 }
 
@@ -53,13 +62,14 @@ void FairQueue::forget_idle(Lane& lane) {
 // Changes a line and puts it where it then stands.
 template <typename Change>
 void FairQueue::update(Lane& lane, TenantId tenant, Line& line, Change change) {
-  auto& from = line.items.empty() ? lane.idle : lane.waiting;
+  auto& from = place_of(lane, line);
   auto node = from.extract(standing(line, tenant));
   CHECK(!node.empty(), "a tenant's line was lost");
   change();
   node.value() = standing(line, tenant);
-  if (line.items.empty() && &from == &lane.waiting) lane.last_left = tenant;
-  (line.items.empty() ? lane.idle : lane.waiting).insert(std::move(node));
+  auto& to = place_of(lane, line);
+  if (&to == &lane.idle && &from != &lane.idle) lane.last_left = tenant;
+  to.insert(std::move(node));
 }
 
 FairQueue::Line& FairQueue::line_of(Lane& lane, TenantId tenant) {
@@ -75,7 +85,8 @@ FairQueue::Line& FairQueue::line_of(Lane& lane, TenantId tenant) {
 void FairQueue::insert(Lane& lane, const Item& item) {
   Line& line = line_of(lane, item.tenant);
   update(lane, item.tenant, line, [&] {
-    if (line.items.empty()) line.counter = std::max(line.counter, level(lane));
+    const bool was_idle = line.items.empty() && line.num_held == 0;
+    if (was_idle) line.counter = std::max(line.counter, level(lane));
     line.items.insert({item.arrival, item.id});
   });
   ++lane.num_items;
@@ -135,11 +146,40 @@ std::optional<FairQueue::Next> FairQueue::pop(std::int64_t now) {
 bool FairQueue::remove(ItemId id) {
   const auto found = entries_.find(id);
   if (found == entries_.end()) return false;
+  if (found->second.held) release(id);
   const Entry& entry = found->second;
   erase(lane_of(entry.lane), entry.item);
   if (const auto rise = due(entry)) ageing_.erase(*rise);
   entries_.erase(found);
   return true;
+}
+
+void FairQueue::hold(ItemId id) {
+  Entry& entry = entries_.at(id);
+  CHECK(!entry.held, "this item is held already");
+  entry.held = true;
+  if (const auto rise = due(entry)) ageing_.erase(*rise);
+  Lane& lane = lane_of(entry.lane);
+  Line& line = lane.lines.at(entry.item.tenant);
+  update(lane, entry.item.tenant, line, [&] {
+    line.items.erase({entry.item.arrival, id});
+    ++line.num_held;
+  });
+  --lane.num_items;
+}
+
+void FairQueue::release(ItemId id) {
+  Entry& entry = entries_.at(id);
+  CHECK(entry.held, "this item is not held");
+  entry.held = false;
+  if (const auto rise = due(entry)) ageing_.insert(*rise);
+  Lane& lane = lane_of(entry.lane);
+  Line& line = lane.lines.at(entry.item.tenant);
+  update(lane, entry.item.tenant, line, [&] {
+    --line.num_held;
+    line.items.insert({entry.item.arrival, id});
+  });
+  ++lane.num_items;
 }
 
 void FairQueue::charge(PriorityClass priority, TenantId tenant, std::uint64_t prompt_tokens,

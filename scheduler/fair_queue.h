@@ -63,8 +63,15 @@ class FairQueue {
   // peek() and remove().
   std::optional<Next> pop(std::int64_t now);
 
-  // Takes an item out, served or not. False: there is none.
+  // Takes an item out, served, held or neither. False: there is none.
   bool remove(ItemId id);
+
+  // Takes an item out for a while: nobody is offered it, but its tenant loses nothing, as one that
+  // has nothing waiting would. It does not rise meanwhile. Requires: it waits.
+  void hold(ItemId id);
+
+  // Puts it back. Requires: it is held.
+  void release(ItemId id);
 
   // Counts tokens that a tenant was served in a class (as Next::lane says), at any time.
   void charge(PriorityClass priority, TenantId tenant, std::uint64_t prompt_tokens,
@@ -74,6 +81,7 @@ class FairQueue {
   // Requires: 1 <= weight <= kMaxWeight.
   void set_weight(TenantId tenant, std::uint32_t weight);
 
+  // Held items too.
   std::size_t size() const { return entries_.size(); }
   bool empty() const { return entries_.empty(); }
   bool contains(ItemId id) const { return entries_.contains(id); }
@@ -100,17 +108,20 @@ class FairQueue {
   struct Entry {
     Item item;
     PriorityClass lane = PriorityClass::kNormal;
+    bool held = false;
   };
   struct Line {  // A tenant's items in one class.
     explicit Line(std::pmr::memory_resource* memory) : items(memory) {}
     std::pmr::set<Position> items;
+    std::size_t num_held = 0;
     std::uint64_t counter = 0;
   };
-  struct Lane {  // Of a class. Every line stands in one of the two sets.
+  struct Lane {  // Of a class. Every line stands in one of the three sets.
     explicit Lane(std::pmr::memory_resource* memory)
-        : lines(memory), waiting(memory), idle(memory) {}
+        : lines(memory), waiting(memory), held(memory), idle(memory) {}
     std::pmr::unordered_map<TenantId, Line> lines;
     std::pmr::set<Standing> waiting;  // Tenants with items.
+    std::pmr::set<Standing> held;     // Tenants all of whose items are held.
     std::pmr::set<Standing> idle;     // Tenants without, whose counter still means something.
     std::optional<TenantId> last_left;
     std::size_t num_items = 0;
@@ -118,6 +129,7 @@ class FairQueue {
 
   Lane& lane_of(PriorityClass c) { return lanes_[static_cast<std::size_t>(c)]; }
   static Standing standing(const Line& line, TenantId tenant);
+  static std::pmr::set<Standing>& place_of(Lane& lane, const Line& line);
   static std::uint64_t level(const Lane& lane);
   static void forget_idle(Lane& lane);
   template <typename Change>

@@ -140,10 +140,11 @@ void Dispatcher::loaded(Now now, RequestId id, Result<StoredJob> result) {
     choice.tokens = std::move(stored.choices[i].tokens);
     choice.given = choice.tokens.size();
     if (stored.choices[i].end) {
+      dequeue(choice);
       choice.end = stored.choices[i].end;
       choice.state = Choice::State::kEnded;
     } else {
-      enqueue(job, i);
+      queue_.release(choice.item);
     }
   }
   assign_all(now);
@@ -390,6 +391,12 @@ std::optional<Dispatcher::JobView> Dispatcher::find(RequestId id) const {
     view.choices.push_back({.tokens = choice.tokens, .end = choice.end});
   }
   return view;
+}
+
+bool Dispatcher::holds(const std::string& tenant, RequestId id) const {
+  const auto job = jobs_.find(id);
+  const auto name = tenants_.find(tenant);
+  return job != jobs_.end() && name != tenants_.end() && job->second->tenant == name->second;
 }
 
 }  // namespace lockstep

@@ -55,7 +55,7 @@ bool Dispatcher::assign_next(Now now) {
     return true;
   }
   for (Choice& choice : job.choices) {
-    if (choice.state == Choice::State::kQueued) dequeue(choice);
+    if (choice.state == Choice::State::kQueued) queue_.hold(choice.item);
   }
   job.loading = true;
   ++num_loading_;

@@ -77,10 +77,15 @@ void GatewayService::find(const std::string& tenant, RequestId id, FoundCallback
     if (feed->record().tenant != tenant) return done(not_found(id));
     return done(std::shared_ptr<JobFeed>(feed));
   }
-  ports_.store->load(tenant, id, [this, done = std::move(done)](Result<StoredJob> job) {
-    ports_.post([this, done, found = std::make_shared<Result<StoredJob>>(std::move(job))] {
-      found_on_disk(std::move(*found), done);
-    });
+  // Its client has come back now, however long the disk takes to say so.
+  const bool held = dispatcher_.holds(tenant, id);
+  if (held) dispatcher_.watch(ports_.now(), id, 1);
+  ports_.store->load(tenant, id, [this, id, held, done = std::move(done)](Result<StoredJob> job) {
+    ports_.post(
+        [this, id, held, done, found = std::make_shared<Result<StoredJob>>(std::move(job))] {
+          found_on_disk(std::move(*found), done);
+          if (held) dispatcher_.watch(ports_.now(), id, -1);
+        });
   });
 }
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <map>
 #include <random>
+#include <set>
 #include <vector>
 
 namespace lockstep {
@@ -162,6 +163,43 @@ TEST(FairQueueRemove, TakesOutTheHeadOrAnother) {
   EXPECT_EQ(pop_all(queue), (Ids{2, 4}));
 }
 
+TEST(FairQueueHold, OffersTheNextUntilItIsReleased) {
+  FairQueue queue({});
+  queue.push(item_of(1));
+  queue.push(item_of(2));
+  queue.hold(1);
+  EXPECT_EQ(queue.peek(0)->id, 2U);
+  EXPECT_EQ(queue.size(), 2U);
+  queue.release(1);
+  EXPECT_EQ(pop_all(queue), (Ids{1, 2}));
+}
+
+TEST(FairQueueHold, LeavesATenantItsCredit) {
+  FairQueue queue({});
+  queue.push(item_of(1, 0));
+  queue.push(item_of(2, 1));
+  queue.push(item_of(3, 1));
+  queue.push(item_of(4, 2));
+  queue.hold(1);  // All that tenant 0 has; the others are served meanwhile.
+  queue.charge(PriorityClass::kNormal, TenantId{1}, 10, 0);
+  queue.charge(PriorityClass::kNormal, TenantId{2}, 20, 0);
+  queue.push(item_of(5, 0));
+  EXPECT_EQ(queue.peek(0)->id, 5U);
+  queue.release(1);
+  EXPECT_EQ(pop_all(queue), (Ids{1, 5, 2, 3, 4}));
+}
+
+TEST(FairQueueHold, IsForgottenByRemove) {
+  FairQueue queue({});
+  queue.push(item_of(1));
+  queue.hold(1);
+  EXPECT_EQ(queue.peek(0), std::nullopt);
+  EXPECT_TRUE(queue.remove(1));
+  EXPECT_TRUE(queue.empty());
+  queue.push(item_of(1));
+  EXPECT_EQ(pop_all(queue), (Ids{1}));
+}
+
 TEST(FairQueueDeathTest, RefusesAnItemThatWaits) {
   GTEST_FLAG_SET(death_test_style, "fast");
   FairQueue queue({});
@@ -182,7 +220,10 @@ class PlainQueue {
   void remove(std::uint64_t id) {
     leave(id);
     items_.erase(id);
+    held_.erase(id);
   }
+  void hold(std::uint64_t id) { held_.insert(id); }
+  void release(std::uint64_t id) { held_.erase(id); }
   void charge(PriorityClass lane, TenantId tenant, std::uint64_t prompt, std::uint64_t completion) {
     counters_[{lane, tenant}] +=
         prompt * config_.prompt_cost + completion * config_.completion_cost;
@@ -192,6 +233,7 @@ class PlainQueue {
     age(now);
     const Entry* best = nullptr;
     for (const auto& [id, entry] : items_) {
+      if (held_.contains(id)) continue;
       if (best == nullptr || rank(entry) < rank(*best)) best = &entry;
     }
     if (best == nullptr) return std::nullopt;
@@ -208,6 +250,7 @@ class PlainQueue {
   std::uint64_t head(const Entry& entry) const {
     std::uint64_t first = UINT64_MAX;
     for (const auto& [id, other] : items_) {
+      if (held_.contains(id)) continue;
       if (other.lane == entry.lane && other.item.tenant == entry.item.tenant) {
         first = std::min(first, other.item.arrival);
       }
@@ -243,7 +286,7 @@ class PlainQueue {
     for (;;) {
       std::optional<std::pair<std::int64_t, std::uint64_t>> first;
       for (const auto& [id, e] : items_) {
-        if (e.lane == PriorityClass::kInteractive) continue;
+        if (e.lane == PriorityClass::kInteractive || held_.contains(id)) continue;
         const int times = static_cast<int>(e.item.priority) - static_cast<int>(e.lane) + 1;
         const std::pair due{e.item.since + times * config_.age_after, id};
         if (due.first <= now && (!first || due < *first)) first = due;
@@ -259,6 +302,7 @@ class PlainQueue {
 
   FairQueueConfig config_;
   std::map<std::uint64_t, Entry> items_;
+  std::set<std::uint64_t> held_;
   std::map<Key, std::uint64_t> counters_;
   std::map<PriorityClass, TenantId> last_;
 };
@@ -272,6 +316,7 @@ TEST(FairQueue, DoesWhatThePlainQueueDoes) {
     FairQueue queue(config);
     PlainQueue plain(config);
     Ids waiting;
+    std::set<std::uint64_t> held;
     std::int64_t now = 0;
     for (std::uint64_t id = 1; id <= 300; ++id) {
       now += static_cast<std::int64_t>(random() % 3);
@@ -282,13 +327,23 @@ TEST(FairQueue, DoesWhatThePlainQueueDoes) {
         ASSERT_EQ(next->id, wanted->id) << id;
         ASSERT_EQ(next->lane, wanted->lane) << id;
       }
-      if (next && random() % 2 == 0) {
+      if (next && random() % 8 == 0) {
+        queue.hold(next->id);
+        plain.hold(next->id);
+        held.insert(next->id);
+      } else if (next && random() % 2 == 0) {
         queue.remove(next->id);
         plain.remove(next->id);
         std::erase(waiting, next->id);
         const std::uint64_t tokens = random() % 50;
         queue.charge(next->lane, next->tenant, tokens, 3);
         plain.charge(next->lane, next->tenant, tokens, 3);
+      }
+      if (!held.empty() && random() % 4 == 0) {
+        const std::uint64_t back = *held.begin();
+        queue.release(back);
+        plain.release(back);
+        held.erase(back);
       }
       if (random() % 4 != 0) {
         const FairQueue::Item item = item_of(id, random() % 4, kClasses[random() % 3],
@@ -300,6 +355,7 @@ TEST(FairQueue, DoesWhatThePlainQueueDoes) {
         const std::uint64_t gone = waiting[random() % waiting.size()];
         ASSERT_TRUE(queue.remove(gone));
         plain.remove(gone);
+        held.erase(gone);
         std::erase(waiting, gone);
       }
       ASSERT_EQ(queue.size(), waiting.size());
