@@ -205,7 +205,7 @@ class Dispatcher {
   void send(Replica& replica, ReplicaOrder body);
   void recall(ChoiceKey key);
   bool make_room(PriorityClass priority, PriorityClass lane);
-  void take_back(Now now, Replica& replica);
+  void take_back(Now now, Replica& replica, bool was_lost);
   void fence(Now now, Replica& replica, const std::string& reason);
   void hello(Now now, Replica& replica, const HelloMessage& message);
   void welcome(Now now, Replica& replica);

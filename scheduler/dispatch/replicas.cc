@@ -144,7 +144,8 @@ bool Dispatcher::make_room(PriorityClass priority, PriorityClass lane) {
   return true;
 }
 
-void Dispatcher::take_back(Now now, Replica& replica) {
+// `was_lost`: that may be the doing of what ran there.
+void Dispatcher::take_back(Now now, Replica& replica, bool was_lost) {
   const std::set<ChoiceKey> assigned = std::exchange(replica.assigned, {});
   for (const ChoiceKey& key : assigned) {
     Job& job = *jobs_.at(key.request);
@@ -152,7 +153,7 @@ void Dispatcher::take_back(Now now, Replica& replica) {
     if (choice.state != Choice::State::kAssigned) continue;  // Its job ended on the way.
     choice.state = Choice::State::kIdle;
     ++counts_.requeued;
-    if (++choice.losses >= config_.max_attempts) {
+    if (was_lost && ++choice.losses >= config_.max_attempts) {
       finish_choice(
           now, job, key.choice,
           {.status = Error{ErrorCode::kUnavailable,
@@ -170,7 +171,7 @@ void Dispatcher::fence(Now now, Replica& replica, const std::string& reason) {
   emit(FenceEffect{.replica = replica.id, .epoch = replica.epoch, .reason = reason});
   replica.state = ReplicaState::kAbsent;
   replica.epoch = 0;
-  take_back(now, replica);
+  take_back(now, replica, true);
   assign_all(now);
 }
 
@@ -243,13 +244,14 @@ void Dispatcher::hello(Now now, Replica& replica, const HelloMessage& message) {
 
 // The next generation of the same processes: what they ran before they drop when they hear of it.
 void Dispatcher::welcome(Now now, Replica& replica) {
+  const bool had_begun = replica.received > 0;
   replica.epoch = next_epoch_++;
   replica.sent = replica.received = 0;
   replica.welcomed_ms = replica.leased_ms = now.mono_ms;
   send(replica, WelcomeMessage{.epoch = replica.epoch,
                                .lease_ms = static_cast<std::uint32_t>(config_.lease_ms),
                                .beat_ms = static_cast<std::uint32_t>(config_.beat_ms)});
-  take_back(now, replica);
+  take_back(now, replica, had_begun);
   assign_all(now);
 }
 

@@ -382,6 +382,23 @@ TEST_F(DispatcherTest, FailsAChoiceThatLosesReplicaAfterReplica) {
   EXPECT_EQ(all<EndEffect>()[0].outcome.state, JobState::kFailed);
 }
 
+TEST_F(DispatcherTest, CountsAHelloBehindAnUnheardWelcomeAsNoLoss) {
+  accept(job(1));
+  for (int i = 0; i < 100; ++i) hello(kA);
+  store();
+  EXPECT_TRUE(all<EndEffect>().empty());
+  EXPECT_EQ(dispatcher_.num_running(), 1U);
+}
+
+TEST_F(DispatcherTest, CountsAGenerationThatHadBegunAsALoss) {
+  accept(job(1));
+  for (int i = 0; i < 4; ++i) dispatcher_.message(now_, kA, {hello(kA), 1, BeatMessage{}});
+  collect();
+  store();
+  ASSERT_EQ(all<EndEffect>().size(), 1U);
+  EXPECT_EQ(all<EndEffect>()[0].outcome.state, JobState::kFailed);
+}
+
 TEST_F(DispatcherTest, DoesNotCountRoomMadeForOthersAsALoss) {
   const std::uint64_t epoch = hello(kA, 1);
   accept(job(1, PriorityClass::kBatch));

@@ -12,6 +12,9 @@ namespace {
 constexpr int kPollMs = 1000;
 // To one replica, in front of its socket.
 constexpr std::size_t kMaxQueuedBytes = std::size_t{64} << 20;
+// A replica that is asked who it is may have said hundreds of things before it hears that. One
+// answer to all of them: each would end a generation that has just begun.
+constexpr auto kAskAgain = std::chrono::milliseconds(500);
 
 ZmqLimits limits_of(const ReplicaTransportConfig& config) {
   ZmqLimits limits;
@@ -68,6 +71,7 @@ void ReplicaTransport::fence(ReplicaId replica) {
     keys_.erase(found);
   }
   sessions_.erase(replica);
+  asked_.erase(replica);
 }
 
 Status ReplicaTransport::send(ReplicaId replica, const ToReplica& message) {
@@ -157,10 +161,7 @@ void ReplicaTransport::receive(const ZmqMessage& message) {
     count(&Counts::dropped_strangers);
     return;
   }
-  if (heard != Heard::kYes) {
-    const Bytes identify = encode_wire(ToReplica{0, 0, IdentifyMessage{}});
-    (void)socket_.send(std::array<ByteView, 2>{message.frames[0], identify});
-  }
+  if (heard != Heard::kYes) ask_who_it_is(replica, message.frames[0]);
   if (heard == Heard::kUnidentified) {
     count(&Counts::dropped_unidentified);
     return;
@@ -177,6 +178,7 @@ ReplicaTransport::Heard ReplicaTransport::hear(ReplicaId replica, const ZmqMessa
   const Bytes& connection = message.frames[0];
   if (is_hello) {
     sessions_[replica] = Session{connection};
+    asked_.erase(replica);
   } else {
     const auto session = sessions_.find(replica);
     if (session == sessions_.end() || session->second.connection != connection) {
@@ -185,6 +187,18 @@ ReplicaTransport::Heard ReplicaTransport::hear(ReplicaId replica, const ZmqMessa
   }
   ++counts_.received;
   return sessions_.at(replica).broken ? Heard::kYesBroken : Heard::kYes;
+}
+
+void ReplicaTransport::ask_who_it_is(ReplicaId replica, const Bytes& connection) {
+  {
+    const std::scoped_lock lock(mutex_);
+    const auto now = std::chrono::steady_clock::now();
+    Asked& asked = asked_[replica];
+    if (asked.connection == connection && now - asked.at < kAskAgain) return;
+    asked = {connection, now};
+  }
+  const Bytes identify = encode_wire(ToReplica{0, 0, IdentifyMessage{}});
+  (void)socket_.send(std::array<ByteView, 2>{connection, identify});
 }
 
 void ReplicaTransport::send_all() {

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -82,6 +83,11 @@ class ReplicaTransport {
     // says until then counts: it may be the last words of one that has left.
     bool broken = false;
   };
+  // Whom a connection's words were answered with Identify last, and when.
+  struct Asked {
+    Bytes connection;
+    std::chrono::steady_clock::time_point at;
+  };
   enum class Heard { kYes, kYesBroken, kStranger, kUnidentified };
   struct Outgoing {
     ReplicaId replica{};
@@ -96,6 +102,7 @@ class ReplicaTransport {
   void receive(const ZmqMessage& message);
   // Whether a message counts; one that is a Hello begins a session.
   Heard hear(ReplicaId replica, const ZmqMessage& message, bool is_hello);
+  void ask_who_it_is(ReplicaId replica, const Bytes& connection);
   void send_all();
 
   const ReplicaTransportConfig config_;
@@ -112,6 +119,7 @@ class ReplicaTransport {
   mutable std::mutex mutex_;  // Of what follows, down to the blank line.
   std::map<ReplicaId, CurvePublicKey> keys_;
   std::map<ReplicaId, Session> sessions_;
+  std::map<ReplicaId, Asked> asked_;
   std::deque<Outgoing> outbox_;
   Counts counts_;
 

@@ -285,6 +285,19 @@ TEST_F(ReplicaTransportTest, EndsTheSessionOfAReplicaThatIsGone) {
 }
 
 // More than is read at once: an order fails on the closed connection while its last words wait.
+TEST_F(ReplicaTransportTest, AsksWhoItIsOnceForAllThatWasSaid) {
+  transport_->allow(kA, a_.public_key);
+  ZmqSocket socket = dial(a_);
+  for (std::uint64_t i = 1; i <= 100; ++i) ASSERT_TRUE(say(socket, {1, i, BeatMessage{}}));
+  ASSERT_TRUE(counts(&Counts::dropped_unidentified, 100));
+  EXPECT_TRUE(std::holds_alternative<IdentifyMessage>(hear(socket)->body));
+  EXPECT_FALSE(hear(socket, 100ms));
+  // Again when that did not help.
+  std::this_thread::sleep_for(600ms);
+  ASSERT_TRUE(say(socket, {1, 101, BeatMessage{}}));
+  EXPECT_TRUE(std::holds_alternative<IdentifyMessage>(hear(socket)->body));
+}
+
 TEST_F(ReplicaTransportTest, HearsTheLastWordsOfAReplicaThatCannotBeReachedAnyMore) {
   constexpr std::uint64_t kMessages = 600;
   std::atomic<std::uint64_t> heard = 0;
