@@ -185,6 +185,8 @@ class Dispatcher {
   // dispatch/jobs.cc
   void store(std::vector<StoreWrite> writes, Commit commit);
   Status refusal(std::size_t num_jobs) const;
+  template <typename Known>
+  std::unique_ptr<Job> new_job(Now now, const Known& known);
   void inserted(Now now, RequestId id, const Status& status);
   void retry_tokens(Now now, const std::vector<ChoiceKey>& choices);
   void ended(Now now, RequestId id, const Status& status);

@@ -33,6 +33,22 @@ Status Dispatcher::refusal(std::size_t num_jobs) const {
   return {};
 }
 
+// From its record or from what a restart knows of it.
+template <typename Known>
+std::unique_ptr<Dispatcher::Job> Dispatcher::new_job(Now now, const Known& known) {
+  auto job = std::make_unique<Job>();
+  job->id = known.id;
+  job->tenant = tenant_of(known.tenant);
+  job->priority = known.priority;
+  job->kind = known.kind;
+  job->keep_without_client = known.keep_without_client;
+  job->expires_ms = known.expires_ms;
+  job->choices.resize(known.num_choices);
+  job->since_ms = now.mono_ms;
+  job->arrival = ++next_arrival_;
+  return job;
+}
+
 void Dispatcher::submit(Now now, JobRecord record) {
   std::vector<JobRecord> jobs;
   jobs.push_back(std::move(record));
@@ -51,17 +67,8 @@ void Dispatcher::submit_all(Now now, std::vector<JobRecord> records, std::vector
     }
     CHECK(record.num_choices > 0 && !jobs_.contains(id),
           "a job needs choices and an id of its own");
-    auto job = std::make_unique<Job>();
-    job->id = id;
+    auto job = new_job(now, record);
     job->state = Job::State::kStoring;
-    job->tenant = tenant_of(record.tenant);
-    job->priority = record.priority;
-    job->kind = record.kind;
-    job->keep_without_client = record.keep_without_client;
-    job->expires_ms = record.expires_ms;
-    job->choices.resize(record.num_choices);
-    job->since_ms = now.mono_ms;
-    job->arrival = ++next_arrival_;
     job->record = std::make_shared<const JobRecord>(std::move(record));
     writes.emplace_back(InsertJob{*job->record});
     commit.jobs.push_back(id);
@@ -76,16 +83,7 @@ void Dispatcher::submit_all(Now now, std::vector<JobRecord> records, std::vector
 void Dispatcher::recover(Now now, const std::vector<WaitingJob>& waiting) {
   CHECK(jobs_.empty(), "recover() comes first");
   for (const WaitingJob& known : waiting) {
-    auto job = std::make_unique<Job>();
-    job->id = known.id;
-    job->tenant = tenant_of(known.tenant);
-    job->priority = known.priority;
-    job->kind = known.kind;
-    job->keep_without_client = known.keep_without_client;
-    job->expires_ms = known.expires_ms;
-    job->choices.resize(known.num_choices);
-    job->since_ms = now.mono_ms;
-    job->arrival = ++next_arrival_;
+    auto job = new_job(now, known);
     // Nobody is connected now; a client has the usual time to come back.
     if (known.kind == JobKind::kRequest && !known.keep_without_client) {
       job->left_ms = now.mono_ms;
