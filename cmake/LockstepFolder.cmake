@@ -10,18 +10,23 @@ if(LOCKSTEP_PRECOMPILE AND CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
   endif()
 endif()
 
-# lockstep_folder(NAME PUBLIC targets... PRIVATE targets... [PRECOMPILED])
+# lockstep_folder(NAME PUBLIC targets... PRIVATE targets... [EXCLUDE regex] [PRECOMPILED])
 #
 # Declares the static library lockstep_NAME of all sources below the current folder. PUBLIC are the folders that it may
 # include (and libraries that its public headers show), PRIVATE the libraries that only its sources use.
+#
+# EXCLUDE is a pattern of sources below the folder that are not part of its library.
 #
 # PRECOMPILED says that most sources include the headers below, which are then read once for all folders. Sources name
 # them all the same: the preset `lint` compiles without, and so does GCC, which warns of the standard library's own code
 # when it comes from a precompiled header.
 function(lockstep_folder name)
-  cmake_parse_arguments(PARSE_ARGV 1 arg "PRECOMPILED" "" "PUBLIC;PRIVATE")
+  cmake_parse_arguments(PARSE_ARGV 1 arg "PRECOMPILED" "EXCLUDE" "PUBLIC;PRIVATE")
   set(target lockstep_${name})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/*.cc")
+  if(arg_EXCLUDE)
+    list(FILTER sources EXCLUDE REGEX "${arg_EXCLUDE}")
+  endif()
   if(sources)
     add_library(${target} STATIC ${sources})
     set(public PUBLIC)
