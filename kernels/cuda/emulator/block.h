@@ -114,7 +114,7 @@ class Block {
   std::uint64_t random();
   Lane* pick();
   void park(Lane& lane);
-  void wake_warp(unsigned warp);
+  void wake_warp(unsigned index);
   [[noreturn]] void fail(const Lane& lane, const std::string& what);
   std::string name_of(const Lane& lane) const;
   std::string deadlock() const;

@@ -103,9 +103,9 @@ void set_options(const Options& options) {
   device().num_launches = 0;
 }
 
-LaunchResult run_grid(const BlockShape& asked, void (*body)(const void*), const void* argument) {
-  if (!is_possible(asked)) return LaunchResult::kRefused;
-  BlockShape shape = asked;
+LaunchResult run_grid(const BlockShape& wanted, void (*body)(const void*), const void* argument) {
+  if (!is_possible(wanted)) return LaunchResult::kRefused;
+  BlockShape shape = wanted;
   shape.shared_bytes = (shape.shared_bytes + 15) / 16 * 16;
   int threads = 1;
   {

@@ -20,11 +20,12 @@ void set_options(const Options& options);
 enum class LaunchResult : std::uint8_t {
   kDone,
   kRefused,  // A shape that no device of compute capability 9.0 takes.
-  kFailed,   // See last_failure().
+  kFailed,   // See take_failure().
 };
 
-// Runs body(argument) on all threads of the grid. The first failure ends the launch.
-LaunchResult run_grid(const BlockShape& shape, void (*body)(const void*), const void* argument);
+// Runs body(argument) on all threads of the grid (its block index and seed are the launch's). The
+// first failure ends the launch.
+LaunchResult run_grid(const BlockShape& wanted, void (*body)(const void*), const void* argument);
 
 // What the last launch that failed died of. Empty: none has, since the last call.
 std::string take_failure();
