@@ -9,8 +9,8 @@
 #include <utility>
 
 #include "base/clock.h"
+#include "base/database.h"
 #include "base/file.h"
-#include "scheduler/gateway/store/database.h"
 #include "scheduler/gateway/store/state_directory.h"
 
 namespace lockstep {

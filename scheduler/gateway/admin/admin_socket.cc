@@ -1,22 +1,18 @@
 #include "scheduler/gateway/admin/admin_socket.h"
 
-#include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstring>
 #include <mutex>
 #include <optional>
 #include <utility>
 
 #include "base/clock.h"
 #include "base/descriptor.h"
+#include "base/unix_socket.h"
 
 namespace lockstep {
 namespace {
@@ -24,21 +20,6 @@ namespace {
 constexpr int kBacklog = 16;
 constexpr int kLineMs = 5'000;  // For an order to come, and for an answer to go.
 constexpr int kPollMs = 1'000;
-
-// Names of sockets have at most 107 bytes and paths may be longer: the name goes through an open
-// descriptor of the folder.
-sockaddr_un address_of(int folder, const std::string& name) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  const std::string path = "/proc/self/fd/" + std::to_string(folder) + "/" + name;
-  CHECK(path.size() < sizeof address.sun_path, "the socket's name is too long");
-  std::copy(path.begin(), path.end(), address.sun_path);
-  return address;
-}
-
-int open_folder(const std::string& directory) {
-  return ::open(directory.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
-}
 
 Status write_line(int connection, std::string line) {
   line += '\n';
@@ -63,18 +44,7 @@ struct AdminSocket::Pending {
 Result<std::unique_ptr<AdminSocket>> AdminSocket::start(const std::string& directory,
                                                         const std::string& name, Handler handler) {
   const std::string path = directory + "/" + name;
-  const Descriptor folder(open_folder(directory));
-  if (folder.get() < 0) return system_error(errno, directory, "open");
-  Descriptor listener(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (listener.get() < 0) return system_error(errno, path, "socket");
-  ::unlink(path.c_str());
-  const sockaddr_un address = address_of(folder.get(), name);
-  // The folder is its owner's alone: nobody comes in between the two calls.
-  if (::bind(listener.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
-    return system_error(errno, path, "bind");
-  }
-  if (::chmod(path.c_str(), 0600) != 0) return system_error(errno, path, "chmod");
-  if (::listen(listener.get(), kBacklog) != 0) return system_error(errno, path, "listen");
+  LOCKSTEP_TRY_ASSIGN(Descriptor listener, listen_unix(directory, name, kBacklog), "admin socket");
   std::unique_ptr<AdminSocket> socket(
       new AdminSocket(listener.release(), path, std::move(handler)));
   socket->thread_ = std::thread([raw = socket.get()] { raw->run(); });
@@ -164,15 +134,7 @@ void AdminSocket::serve(int connection) {
 
 Status ask_gateway(const std::string& directory, const std::string& name, const AdminOrder& order) {
   const std::string path = directory + "/" + name;
-  const Descriptor folder(open_folder(directory));
-  if (folder.get() < 0) return system_error(errno, directory, "open");
-  const Descriptor connection(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  if (connection.get() < 0) return system_error(errno, path, "socket");
-  const sockaddr_un address = address_of(folder.get(), name);
-  if (::connect(connection.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) !=
-      0) {
-    return Error{ErrorCode::kUnavailable, path + ": no gateway answers: " + std::strerror(errno)};
-  }
+  LOCKSTEP_TRY_ASSIGN(const Descriptor connection, connect_unix(directory, name), "no gateway");
   LOCKSTEP_TRY(write_line(connection.get(), encode_admin_order(order)), path);
   std::string text;
   while (text.size() <= 2 * kMaxAdminLineBytes) {

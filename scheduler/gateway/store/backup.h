@@ -6,8 +6,8 @@
 #include <optional>
 #include <string>
 
+#include "base/database.h"
 #include "base/result.h"
-#include "scheduler/gateway/store/database.h"
 
 struct sqlite3_backup;
 

@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "base/database.h"
 #include "scheduler/batch.h"
-#include "scheduler/gateway/store/database.h"
 #include "scheduler/gateway/store/job_tables.h"
 
 namespace lockstep {

@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "base/database.h"
 #include "scheduler/batch_store.h"
-#include "scheduler/gateway/store/database.h"
 #include "scheduler/job_store.h"
 
 namespace lockstep {

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "scheduler/gateway/store/database.h"
+#include "base/database.h"
 #include "scheduler/replica_store.h"
 
 namespace lockstep {

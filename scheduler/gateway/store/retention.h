@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "scheduler/gateway/store/database.h"
+#include "base/database.h"
 #include "scheduler/gateway/store/job_tables.h"
 
 namespace lockstep {

@@ -4,8 +4,8 @@
 
 #include <cstdint>
 
+#include "base/database.h"
 #include "base/result.h"
-#include "scheduler/gateway/store/database.h"
 
 namespace lockstep {
 

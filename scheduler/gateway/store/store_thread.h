@@ -19,7 +19,7 @@
 #include <vector>
 
 #include "base/clock.h"
-#include "scheduler/gateway/store/database.h"
+#include "base/database.h"
 #include "scheduler/gateway/store/disk_reserve.h"
 
 namespace lockstep {
