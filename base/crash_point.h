@@ -80,6 +80,34 @@ inline constexpr auto kCrashPoints = std::to_array<std::string_view>({
     "batch.written",             // Both are durable, without rows.
     "batch.cancel",              // A client asked for it; nothing is written.
     "batch.cancelled",           // It is on disk, the client was not told.
+    "outbox.window",             // The blocks that were seen are written, not committed.
+    "outbox.halted",             // A final block has vanished; it is on disk that all stops.
+    "outbox.preflight",          // A write that needs no transaction, or none helps: not committed.
+    "outbox.reserve",            // A nonce is written, not committed.
+    "outbox.reserved",           // Durable, and nothing is signed.
+    "outbox.signed",             // Signed bytes are nowhere but in memory.
+    "outbox.store",              // They are written, not committed.
+    "outbox.stored",             // Durable, and nobody has seen them.
+    "outbox.refuse",             // The signer refuses; written, not committed.
+    "outbox.send",               // Before a broadcast, the first one or another.
+    "outbox.sent",               // After it; the disk does not know.
+    "outbox.mark_sent",          // Written, not committed.
+    "outbox.marked_sent",        // Durable.
+    "outbox.replace",            // Before higher fees are signed.
+    "outbox.receipt",            // A receipt was seen, and nothing written.
+    "outbox.include",            // Its block is written, not committed.
+    "outbox.included",           // Durable.
+    "outbox.vanish",             // Its block has vanished; written, not committed.
+    "outbox.vanished",           // Durable, and the bytes are not sent again yet.
+    "outbox.finish",             // Final; written with what follows from it, not committed.
+    "outbox.finished",           // Durable.
+    "outbox.examine",            // What follows from a revert is written, not committed.
+    "outbox.examined",           // Durable.
+    "outbox.stranger",           // A nonce is lost to another process; written, not committed.
+    "signer.request",            // A request was read, nothing is decided.
+    "signer.record",             // What it commits to is written, not committed.
+    "signer.recorded",           // Durable, and nothing is signed.
+    "signer.signed",             // And the signature is not on its way.
 });
 
 #ifdef LOCKSTEP_CRASH_POINTS
