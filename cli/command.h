@@ -81,6 +81,7 @@ void add_doctor_command(CLI::App& root, CommandContext& context);
 void add_run_command(CLI::App& root, CommandContext& context);
 void add_batch_command(CLI::App& root, CommandContext& context);
 void add_serve_command(CLI::App& root, CommandContext& context);
+void add_signer_command(CLI::App& root, CommandContext& context);
 void add_worker_command(CLI::App& root, CommandContext& context);
 void add_bench_command(CLI::App& root, CommandContext& context);
 void add_chain_command(CLI::App& root, CommandContext& context);

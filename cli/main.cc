@@ -11,6 +11,7 @@ int main(int argc, char** argv) {
   lockstep::add_serve_command(*root, context);
   lockstep::add_worker_command(*root, context);
   lockstep::add_chain_command(*root, context);
+  lockstep::add_signer_command(*root, context);
   lockstep::add_state_command(*root, context);
   lockstep::add_bench_command(*root, context);
   lockstep::add_doctor_command(*root, context);
