@@ -9,6 +9,7 @@
 namespace lockstep {
 namespace {
 
+constexpr std::size_t kMaxAlarms = 1024;   // Those beyond are logged alone.
 constexpr std::size_t kMaxRevived = 4096;  // Rows that a person's reset looks at.
 
 Error halted(const std::string& reason) {
@@ -38,15 +39,14 @@ Status Outbox::transact(const std::function<Status()>& write) {
 }
 
 void Outbox::alarm(const std::string& key, const std::string& text) {
-  alarms_[key] = text;
-  const auto told = told_.find(key);
-  if (told != told_.end() && told->second == text) return;
+  const auto told = alarms_.find(key);
+  if (told != alarms_.end() && told->second == text) return;
+  if (alarms_.size() < kMaxAlarms) alarms_[key] = text;
   log_event(LogLevel::kError, "outbox_alarm", {{"key", key}, {"why", text}});
 }
 
 Result<OutboxReport> Outbox::poll() {
   CHECK(!database_->in_transaction(), "a transaction is open");
-  told_ = std::exchange(alarms_, {});
   LOCKSTEP_TRY_ASSIGN(const std::string reason, tables_.halt_reason(), "outbox");
   if (!reason.empty()) {
     alarm("halt", reason);
@@ -182,6 +182,7 @@ Status Outbox::reset_halt() {
     for (const OutboxRow& row : vanished) LOCKSTEP_TRY(tables_.update(row), "outbox");
     LOCKSTEP_TRY(tables_.set_next_nonce(0), "outbox");
     LOCKSTEP_TRY(tables_.set_window(HeadWindow(heads.final.id)), "outbox");
+    calm("halt");
     return tables_.set_halt_reason("");
   });
 }

@@ -115,6 +115,7 @@ class Outbox {
   Status take_cost(OutboxRow& row, const TransactionReceipt& receipt);
   Status wait(OutboxRow& row, const std::string& reason);
   void alarm(const std::string& key, const std::string& text);
+  void calm(const std::string& key) { alarms_.erase(key); }
 
   Database* database_;
   OutboxChain* chain_;
@@ -123,8 +124,7 @@ class Outbox {
   const Clock* clock_;
   OutboxTables tables_;
   Listener listener_;
-  std::map<std::string, std::string> alarms_;  // Of this poll, by key.
-  std::map<std::string, std::string> told_;    // Of the poll before: not logged again.
+  std::map<std::string, std::string> alarms_;  // By key, until the row goes on.
 };
 
 }  // namespace lockstep

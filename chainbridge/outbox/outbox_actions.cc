@@ -42,6 +42,7 @@ Status Outbox::wait(OutboxRow& row, const std::string& reason) {
 Status Outbox::end(OutboxRow& row, OutboxState state, std::string reason) {
   row.state = state;
   row.reason = std::move(reason);
+  if (state == OutboxState::kFinal) calm(row.intent.key);
   LOCKSTEP_TRY(tables_.update(row), "outbox");
   if (listener_) LOCKSTEP_TRY(listener_(row), "outbox");
   return {};
@@ -89,6 +90,7 @@ Status Outbox::begin(OutboxRow& row, Sight& sight) {
   row.gas_limit = offer->gas_limit;
   row.fees = offer->fees;
   row.reason.clear();
+  calm(row.intent.key);
   const Status committed = transact([&]() -> Status {
     LOCKSTEP_TRY(tables_.set_next_nonce(*row.nonce + 1), "reserve");
     LOCKSTEP_TRY(tables_.update(row), "reserve");
@@ -239,7 +241,11 @@ Status Outbox::send(OutboxRow& row) {
   const Kind kind = outcome.value().kind;
   const bool is_good = kind == Kind::kAccepted || kind == Kind::kNonceTooLow;
   row.reason = is_good ? "" : outcome.value().message;
-  if (!is_good) alarm(row.intent.key, row.reason);
+  if (is_good) {
+    calm(row.intent.key);
+  } else {
+    alarm(row.intent.key, row.reason);
+  }
   row.state = OutboxState::kSent;
   row.sent_ms = clock_->unix_ms();
   const Status committed = transact([&]() -> Status {
@@ -257,8 +263,9 @@ Status Outbox::replace(OutboxRow& row, const Sight& sight) {
   const std::optional<GasFees> fees = replacement_fees(row.fees, sight.suggested, cap);
   const bool is_stale = clock_->unix_ms() - row.sent_ms >= config_.policy.resend_ms;
   if (!fees) {
+    if (is_stale) LOCKSTEP_TRY(send(row), "replace");
     alarm(row.intent.key, "waits at the ceiling of " + cap.decimal() + " wei a gas");
-    return is_stale ? send(row) : Status();
+    return {};
   }
   CRASH_POINT("outbox.replace");
   OutboxRow higher = row;
@@ -274,6 +281,7 @@ Status Outbox::include(OutboxRow& row, const TransactionReceipt& receipt) {
   row.block = receipt.block;
   row.mined = receipt.transaction;
   row.reason.clear();
+  calm(row.intent.key);
   const Status committed = transact([&]() -> Status {
     LOCKSTEP_TRY(tables_.update(row), "include");
     CRASH_POINT("outbox.include");
