@@ -157,7 +157,7 @@ def test_it_keeps_its_secrets(signer):
     (lambda s: s.passphrase.chmod(0o644), 77),
     (lambda s: s.folder.chmod(0o755), 77),
     (lambda s: s.keystore.write_text("{}"), 65),
-    (lambda s: (s.folder / "policy.json").write_text("{}"), 64),
+    (lambda s: (s.folder / "policy.json").write_text("{}"), 65),
     (lambda s: s.keystore.unlink(), 66),
 ])
 def test_it_does_not_start_on_files_that_are_wrong(signer, spoil, status):
