@@ -9,7 +9,7 @@ namespace {
 
 // The example of EIP-712: Cow writes to Bob.
 Digest mail_hash() {
-  constexpr std::string_view kPerson = "Person(string name,address wallet)";
+  static constexpr std::string_view kPerson = "Person(string name,address wallet)";
   const auto person = [](std::string_view name, std::string_view wallet) {
     return TypedStruct(kPerson)
         .add_hashed(as_bytes(name))
