@@ -218,8 +218,9 @@ void Block::wake_warp(unsigned index) {
   if (warp.runnable != 0) runnable_warps_ |= 1U << index;
 }
 
-void Block::fail(const Lane& lane, const std::string& what) {
+void Block::fail(const Lane& lane, std::string what) {
   failure_ = name_of(lane) + " " + what;
+  std::string().swap(what);  // This stack is never unwound.
   scheduler_.switch_from(const_cast<Lane&>(lane).fiber_);
   CHECK(false, "a block that failed ran again");
 }

@@ -115,7 +115,7 @@ class Block {
   Lane* pick();
   void park(Lane& lane);
   void wake_warp(unsigned index);
-  [[noreturn]] void fail(const Lane& lane, const std::string& what);
+  [[noreturn]] void fail(const Lane& lane, std::string what);
   std::string name_of(const Lane& lane) const;
   std::string deadlock() const;
 
