@@ -93,7 +93,8 @@ class Watcher(threading.Thread):
 
 
 def disturb(gateway, clients, draw, stopped_s, timeout):
-    """`kill -9` of a follower, then of a leader, and a rank stopped for a while, at drawn points of the answers."""
+    """`kill -9` of a follower, then of a leader, and a rank stopped for a while, at drawn points of the answers when
+    every replica has something to lose."""
     total = sum(client.body["max_tokens"] for client in clients)
     at = sorted(draw.uniform(0.1, 0.7) for _ in range(3))
 
@@ -103,7 +104,16 @@ def disturb(gateway, clients, draw, stopped_s, timeout):
             assert time.monotonic() < end, gateway.logged()
             time.sleep(0.01)
 
+    def wait_for_work():
+        """A replica that has just been started again has no answer that could move."""
+        end = time.monotonic() + timeout
+        while any(c.is_alive() for c in clients) and time.monotonic() < end:
+            if all(one["state"] == "ready" and one["running"] >= 2 for one in gateway.status()["replicas"]):
+                return
+            time.sleep(0.01)
+
     def pids(chosen):
+        wait_for_work()
         found = [pid for pid, _, rank in gateway.workers() if chosen(rank)]
         return draw.sample(found, min(1, len(found)))
 
@@ -146,7 +156,7 @@ class Load:
             assert [{key: one[key] for key in hashes} for one in client.receipts] == [hashes]
 
 
-def run_disturbed(serve, load, seed, *, stopped_s, at_least, pool=1.5, timeout=300):
+def run_disturbed(serve, load, seed, *, stopped_s, at_least, pool=2.5, timeout=300):
     """`pool` is in requests, the longest of all: so small that sequences take each other's blocks."""
     longest = max(len(body["prompt"]) + body["max_tokens"] for body in load.bodies)
     pool = ceil(pool * longest / 16)
