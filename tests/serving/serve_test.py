@@ -98,22 +98,21 @@ def disturb(gateway, clients, draw, stopped_s, timeout):
     total = sum(client.body["max_tokens"] for client in clients)
     at = sorted(draw.uniform(0.1, 0.7) for _ in range(3))
 
-    def wait_for(share):
+    def wait_until(condition):
         end = time.monotonic() + timeout
-        while sum(c.seen for c in clients) < share * total and any(c.is_alive() for c in clients):
+        while not condition() and any(c.is_alive() for c in clients):
             assert time.monotonic() < end, gateway.logged()
             time.sleep(0.01)
 
-    def wait_for_work():
+    def wait_for(share):
+        wait_until(lambda: sum(c.seen for c in clients) >= share * total)
+
+    def all_have_work():
         """A replica that has just been started again has no answer that could move."""
-        end = time.monotonic() + timeout
-        while any(c.is_alive() for c in clients) and time.monotonic() < end:
-            if all(one["state"] == "ready" and one["running"] >= 2 for one in gateway.status()["replicas"]):
-                return
-            time.sleep(0.01)
+        return all(one["state"] == "ready" and one["running"] >= 2 for one in gateway.status()["replicas"])
 
     def pids(chosen):
-        wait_for_work()
+        wait_until(all_have_work)
         found = [pid for pid, _, rank in gateway.workers() if chosen(rank)]
         return draw.sample(found, min(1, len(found)))
 

