@@ -40,11 +40,13 @@ std::pmr::set<FairQueue::Standing>& FairQueue::place_of(Lane& lane, const Line& 
 
 // Where a tenant that comes back begins: what it did not ask for, it cannot claim later.
 std::uint64_t FairQueue::level(const Lane& lane) {
-  if (!lane.waiting.empty() && !lane.held.empty()) {
-    return std::min(lane.waiting.begin()->counter, lane.held.begin()->counter);
+  std::optional<std::uint64_t> least;
+  for (const auto* present : {&lane.waiting, &lane.held}) {
+    if (present->empty()) continue;
+    const std::uint64_t first = present->begin()->counter;
+    least = std::min(least.value_or(first), first);
   }
-  if (!lane.waiting.empty()) return lane.waiting.begin()->counter;
-  if (!lane.held.empty()) return lane.held.begin()->counter;
+  if (least) return *least;
   return lane.last_left ? lane.lines.at(*lane.last_left).counter : 0;
 }
 

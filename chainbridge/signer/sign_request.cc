@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include "base/error_codes.h"
+
 namespace lockstep {
 namespace {
 
@@ -10,18 +12,6 @@ constexpr std::uint8_t kVersion = 1;
 constexpr std::uint8_t kDone = 0;
 constexpr std::size_t kMaxErrorBytes = 200;
 enum Kind : std::uint8_t { kAddress = 0, kTransaction = 1, kHeader = 2, kReceipt = 3 };
-
-// In the order of their numbers in an answer.
-constexpr std::array kCodes = {ErrorCode::kInvalidArgument,
-                               ErrorCode::kNotFound,
-                               ErrorCode::kCorrupt,
-                               ErrorCode::kUnavailable,
-                               ErrorCode::kTimeout,
-                               ErrorCode::kExhausted,
-                               ErrorCode::kIo,
-                               ErrorCode::kPermission,
-                               ErrorCode::kAborted,
-                               ErrorCode::kInternal};
 
 Error corrupt(const char* why) { return {ErrorCode::kCorrupt, std::string("signer: ") + why}; }
 
@@ -162,14 +152,14 @@ Bytes encode_sign_answer(const Result<Bytes>& answer) {
     return out;
   }
   const Error& error = answer.error();
-  const auto code = std::ranges::find(kCodes, error.code);
-  Bytes out = {static_cast<std::uint8_t>(1 + (code - kCodes.begin()))};
+  const auto code = std::ranges::find(kErrorCodes, error.code);
+  Bytes out = {static_cast<std::uint8_t>(1 + (code - kErrorCodes.begin()))};
   append(out, as_bytes(std::string_view(error.message).substr(0, kMaxErrorBytes)));
   return out;
 }
 
 Result<Bytes> decode_sign_answer(ByteView bytes) {
-  if (bytes.empty() || bytes.size() > kMaxSignAnswerBytes || bytes[0] > kCodes.size()) {
+  if (bytes.empty() || bytes.size() > kMaxSignAnswerBytes || bytes[0] > kErrorCodes.size()) {
     return corrupt("the answer is none");
   }
   const ByteView rest = bytes.subspan(1);
@@ -177,7 +167,7 @@ Result<Bytes> decode_sign_answer(ByteView bytes) {
   std::string message(as_text(rest.first(std::min(rest.size(), kMaxErrorBytes))));
   std::ranges::replace_if(
       message, [](char c) { return c < 0x20 || c > 0x7E; }, '?');
-  return Error{kCodes[bytes[0] - 1U], message};
+  return Error{kErrorCodes[bytes[0] - 1U], message};
 }
 
 }  // namespace lockstep

@@ -1,7 +1,8 @@
 #include "scheduler/gateway/admin/admin_order.h"
 
 #include <algorithm>
-#include <array>
+
+#include "base/error_codes.h"
 
 namespace lockstep {
 namespace {
@@ -10,18 +11,6 @@ constexpr std::string_view kBackup = "backup ";
 constexpr std::string_view kDone = "ok";
 
 bool is_control(char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; }
-
-// Every code; error_code_name() has no inverse of its own.
-constexpr std::array kCodes = {ErrorCode::kInvalidArgument,
-                               ErrorCode::kNotFound,
-                               ErrorCode::kCorrupt,
-                               ErrorCode::kUnavailable,
-                               ErrorCode::kTimeout,
-                               ErrorCode::kExhausted,
-                               ErrorCode::kIo,
-                               ErrorCode::kPermission,
-                               ErrorCode::kAborted,
-                               ErrorCode::kInternal};
 
 }  // namespace
 
@@ -54,8 +43,8 @@ std::string encode_admin_answer(const Status& status) {
 Status parse_admin_answer(std::string_view line) {
   if (line == kDone) return {};
   const std::size_t colon = line.find(": ");
-  const auto code = std::ranges::find(kCodes, line.substr(0, colon), error_code_name);
-  if (colon == line.npos || code == kCodes.end()) {
+  const auto code = std::ranges::find(kErrorCodes, line.substr(0, colon), error_code_name);
+  if (colon == line.npos || code == kErrorCodes.end()) {
     return Error{ErrorCode::kCorrupt, "admin socket: the answer is none"};
   }
   return Error{*code, std::string(line.substr(colon + 2))};
