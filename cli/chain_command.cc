@@ -245,7 +245,7 @@ void add_verify_command(CLI::App& chain, CommandContext& context) {
               "Compute threads per rank. [cores of the affinity mask / ranks]")
       ->group(group);
   add_text(command, "--device", options->replica.device,
-           "auto, cpu, cpu:reference, cpu:avx2 or cpu:avx512vnni; any gives the same answer.")
+           "auto, cuda, cpu, cpu:reference, cpu:avx2 or cpu:avx512vnni; any gives the same answer.")
       ->type_name("NAME")
       ->group(group);
   add_json_flag(command, context);

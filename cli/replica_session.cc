@@ -48,8 +48,12 @@ void add_replica_options(CLI::App& command, ReplicaOptions& options, bool with_t
         ->group(group);
   }
   add_text(command, "--device", options.device,
-           "auto, cpu, cpu:reference, cpu:avx2 or cpu:avx512vnni.")
+           "auto, cuda, cpu, cpu:reference, cpu:avx2 or cpu:avx512vnni.")
       ->type_name("NAME")
+      ->group(group);
+  add_text(command, "--cuda-plugin", options.cuda_plugin,
+           "The library that computes on CUDA devices. [lockstep-cuda.so beside the executable]")
+      ->type_name("FILE")
       ->group(group);
   add_integer(command, "--ctx-size", options.context_tokens, {0, 1U << 24},
               "Prompt and completion tokens together, at most; 0 is the model's context.")
@@ -70,6 +74,7 @@ Result<std::unique_ptr<ReplicaSession>> ReplicaSession::open(const ReplicaOption
   ReplicaConfig& config = session->config_;
   config.weights = options.weights;
   config.device = options.device;
+  config.cuda_plugin = options.cuda_plugin;
   config.context_tokens = options.context_tokens;
   config.chunk_tokens = options.chunk_tokens;
   config.max_step_tokens = std::max(config.max_step_tokens, options.chunk_tokens);
@@ -79,6 +84,7 @@ Result<std::unique_ptr<ReplicaSession>> ReplicaSession::open(const ReplicaOption
     LOCKSTEP_TRY_ASSIGN(session->mpi_, MpiSession::start(), "MPI");
     const NodePlace place = session->mpi_->place();
     config.ranks_on_node = place.ranks_on_node;
+    config.local_rank = place.local_rank;
     config.threads = options.threads.value_or(std::max(1, available_cores() / place.sharers));
     config.placement = share_processors(config.threads, place.index, place.sharers);
     LOCKSTEP_TRY_ASSIGN(session->group_,

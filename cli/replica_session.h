@@ -22,6 +22,7 @@ struct ReplicaOptions {
   std::vector<double> weights;
   std::optional<int> threads;
   std::string device = "auto";
+  std::string cuda_plugin;
   std::uint32_t context_tokens = 0;
   int chunk_tokens = 512;
   std::string transport = "auto";

@@ -106,7 +106,7 @@ std::span<const Backend* const> all_backends() { return kBackends; }
 
 Result<const Backend*> find_backend(std::string_view name) {
   const bool any = name == "auto" || name == "cpu";
-  std::string choices = "auto, cpu";
+  std::string choices = "auto, cuda, cpu";
   for (auto entry = kEntries.rbegin(); entry != kEntries.rend(); ++entry) {
     const Backend& backend = *entry->backend;
     choices.append(", ").append(backend.name);

@@ -10,8 +10,10 @@ Result<std::unique_ptr<LocalReplica>> LocalReplica::start(const Store& store,
   std::unique_ptr<LocalReplica> replica(new LocalReplica);
   ReplicaConfig local = config;
   local.ranks_on_node = world_size;
+  local.ranks_in_process = world_size;
   const auto placed = [&local, world_size](int rank) {
     ReplicaConfig its = local;
+    its.local_rank = rank;
     its.placement = share_processors(local.threads, rank, world_size);
     return its;
   };

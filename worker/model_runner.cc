@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 
+#include "worker/device/device_pass.h"
 #include "worker/runner/forward_pass.h"
 
 namespace lockstep {
@@ -13,7 +14,7 @@ struct ModelRunner::State {
   Communicator* group;
   BlockTables tables;
   LayerHook hook;
-  std::unique_ptr<ForwardPass> pass;
+  std::unique_ptr<StepPass> pass;
   std::vector<float> logits;  // Of all ranks, on the leader.
 
   State(ModelShard s, std::vector<Range> r, Communicator& g, int num_blocks)
@@ -31,6 +32,13 @@ ModelRunner::~ModelRunner() = default;
 Result<std::unique_ptr<ModelRunner>> ModelRunner::create(ModelShard shard, std::vector<Range> runs,
                                                          Communicator& group,
                                                          const RunnerConfig& config) {
+  if (config.device.table != nullptr) {
+    auto state =
+        std::make_unique<State>(std::move(shard), std::move(runs), group, config.num_blocks);
+    LOCKSTEP_TRY_ASSIGN(state->pass, DevicePass::create(state->shard, state->runs, group, config),
+                        "device");
+    return std::unique_ptr<ModelRunner>(new ModelRunner(std::move(state)));
+  }
   const KvCacheShape shape{shard.config().num_layers, config.num_blocks, shard.kv_heads().size(),
                            shard.config().head_size, shard.config().kv_bits};
   LOCKSTEP_TRY_ASSIGN(KvCache cache, KvCache::allocate(shape), "KV cache");
@@ -95,17 +103,18 @@ Result<StepOutput> ModelRunner::State::collect(const StepBatch& batch,
 
 Result<StepOutput> ModelRunner::execute(const StepPlan& plan) {
   LOCKSTEP_TRY_ASSIGN(const StepBatch batch, state_->tables.apply(plan), "step");
-  ForwardPass& pass = *state_->pass;
+  StepPass& pass = *state_->pass;
   LOCKSTEP_TRY(pass.begin(batch), "step");
   const int layers = state_->shard.config().num_layers;
   const int stride = state_->hook ? 1 : layers;  // Somebody looks at the end of every layer.
   for (int layer = 0; layer < layers; layer += stride) {
     LOCKSTEP_TRY(pass.run_layers(layer, layer + stride), "step");
-    if (state_->hook) state_->hook(layer, pass.hidden_of(batch.traced_token));
+    if (!state_->hook) continue;
+    LOCKSTEP_TRY_ASSIGN(const std::span<const float> hidden, pass.hidden_of(batch.traced_token),
+                        "step");
+    state_->hook(layer, hidden);
   }
-  std::span<const float> logits;
-  if (!batch.logit_tokens.empty()) logits = pass.run_head();
-  pass.count_step();
+  LOCKSTEP_TRY_ASSIGN(const std::span<const float> logits, pass.run_head(), "step");
   return state_->collect(batch, logits);
 }
 

@@ -11,6 +11,7 @@
 
 #include "base/thread_pool.h"
 #include "kernels/backend.h"
+#include "kernels/device_table.h"
 #include "scheduler/step_plan.h"
 #include "worker/communicator.h"
 #include "worker/model_shard.h"
@@ -41,10 +42,19 @@ struct RunnerCounts {
   std::uint64_t steps = 0;
 };
 
+// A device that a table of functions stands for (kernels/device_table.h).
+struct DeviceTarget {
+  const cuda::DeviceTable* table = nullptr;
+  int index = 0;
+};
+
 // How one rank computes.
 struct RunnerConfig {
   const kernels::Backend* backend = nullptr;
-  int num_blocks = 0;  // KV blocks.
+  DeviceTarget device;               // With a table: instead of `backend`.
+  int max_step_tokens = 512;         // What a device has room for.
+  std::uint32_t context_tokens = 0;  // Likewise: of one sequence.
+  int num_blocks = 0;                // KV blocks.
   int threads = 1;
   ThreadPlacement placement;
 };

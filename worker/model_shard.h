@@ -54,6 +54,7 @@ class ModelShard {
   // Reads and checks what the run of parts needs, nothing else, with `num_threads` threads.
   static Result<ModelShard> load(const Store& store, Range run, int num_threads = 1);
 
+  const Manifest& manifest() const { return *manifest_; }
   const ModelConfig& config() const { return manifest_->config; }
   const std::vector<Part>& parts() const { return manifest_->parts; }
   Range run() const { return run_; }

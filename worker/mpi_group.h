@@ -18,8 +18,9 @@ enum class MpiTransport {
 // A rank among those of its node.
 struct NodePlace {
   int ranks_on_node = 1;
-  int sharers = 1;  // Ranks of the node with the same affinity mask, this one included ...
-  int index = 0;    // ... and how many of them come before this one.
+  int local_rank = 0;  // This one among them.
+  int sharers = 1;     // Ranks of the node with the same affinity mask, this one included ...
+  int index = 0;       // ... and how many of them come before this one.
 };
 
 // What started this process: true when a launcher's environment says that it is a rank of an MPI

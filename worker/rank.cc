@@ -4,6 +4,9 @@
 
 #include "base/checked.h"
 #include "base/thread_pool.h"
+#include "worker/device/device_needs.h"
+#include "worker/device_choice.h"
+#include "worker/gib.h"
 #include "worker/kv_cache.h"
 
 namespace lockstep {
@@ -11,11 +14,6 @@ namespace {
 
 // The first byte of what the leader sends.
 enum class Command : std::uint8_t { kStep = 1, kReport = 2, kStop = 3 };
-
-std::string gib(std::uint64_t bytes) {
-  const std::uint64_t tenths = bytes / ((std::uint64_t{1} << 30) / 10);
-  return std::to_string(tenths / 10) + "." + std::to_string(tenths % 10) + " GiB";
-}
 
 // The KV cache must fit into what the node can give, shared among its ranks.
 Status check_memory(const KvCacheShape& shape, int ranks_on_node) {
@@ -84,20 +82,28 @@ Result<std::unique_ptr<Rank>> Rank::start(const Store& store, const ReplicaConfi
 
   const auto load = [&]() -> Status {
     const ReplicaConfig& c = rank->config_;
-    LOCKSTEP_TRY_ASSIGN(const kernels::Backend* backend, kernels::find_backend(c.device), "device");
-    rank->device_ = backend->name;
+    LOCKSTEP_TRY_ASSIGN(const DeviceChoice choice,
+                        choose_device(c.device, c.cuda_plugin, c.local_rank), "device");
+    rank->device_ = choice.name;
     const Range run = rank->runs_[static_cast<std::size_t>(group.rank())];
     const ModelConfig& model = rank->manifest().config;
     const KvCacheShape shape{model.num_layers, c.num_blocks,
                              kv_heads_of(rank->manifest().parts, run).size(), model.head_size,
                              model.kv_bits};
-    LOCKSTEP_TRY(check_memory(shape, c.ranks_on_node), "memory");
+    const RunnerConfig runner{choice.backend, choice.device, c.max_step_tokens, c.context_tokens,
+                              c.num_blocks,   c.threads,     c.placement};
+    if (choice.device.table != nullptr) {
+      // A launcher that shows a rank one device has most likely given it that one for itself.
+      const int ranks = choice.num_devices > 1 ? c.ranks_on_node : c.ranks_in_process;
+      const int sharers = ceil_div(ranks, choice.num_devices);
+      LOCKSTEP_TRY(check_device_memory(rank->manifest(), run, runner, sharers), "memory");
+    } else {
+      LOCKSTEP_TRY(check_memory(shape, c.ranks_on_node), "memory");
+    }
     LOCKSTEP_TRY_ASSIGN(ModelShard shard, ModelShard::load(rank->store_, run, c.threads),
                         rank->store_.directory());
-    LOCKSTEP_TRY_ASSIGN(rank->runner_,
-                        ModelRunner::create(std::move(shard), rank->runs_, group,
-                                            {backend, c.num_blocks, c.threads, c.placement}),
-                        "runner");
+    LOCKSTEP_TRY_ASSIGN(
+        rank->runner_, ModelRunner::create(std::move(shard), rank->runs_, group, runner), "runner");
     return {};
   };
   LOCKSTEP_TRY(agree(group, load()), "start");

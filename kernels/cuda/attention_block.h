@@ -9,8 +9,8 @@
 #include <cstdint>
 
 #include "kernels/cuda/device.h"
-#include "kernels/cuda/kv_tiles.h"
 #include "kernels/cuda/numerics.h"
+#include "kernels/device_kv_tiles.h"
 
 namespace lockstep::cuda {
 
@@ -56,9 +56,9 @@ __device__ __forceinline__ void score_plane(const std::int8_t* const (&rows)[2],
                                             const std::uint8_t* keys, int groups,
                                             std::int32_t (&acc)[2][4]) {
   const unsigned lane = threadIdx.x % 32;
-#pragma unroll(kGroups <= 4 ? kGroups : 1)
-  for (int group = 0; group < kGroups; ++group) {
-    if (group >= groups) break;
+  const int count = kGroups > 0 ? kGroups : groups;
+#pragma unroll(kGroups > 0 ? kGroups : 1)
+  for (int group = 0; group < count; ++group) {
     std::uint32_t a[4];
     load_queries(rows, group, a);
     std::uint32_t b[2][2];
@@ -126,6 +126,16 @@ __device__ __forceinline__ float row_largest(float v) {
   return v;
 }
 
+// A level of the tree of sums. (nvcc does not unroll a loop whose length another loop decides, and
+// would put the array into memory.)
+template <int kStride>
+__device__ __forceinline__ void add_upper_half(float (&sums)[8][2]) {
+#pragma unroll
+  for (int i = 0; i < 2 * kStride; ++i) {
+    sums[i / 2][i % 2] = sums[i / 2][i % 2] + sums[i / 2 + kStride][i % 2];
+  }
+}
+
 // Scores to exponentials; masked ones become 0. A row without an unmasked position has m = -inf.
 __device__ __forceinline__ void softmax(Scores& p, int first_position, const QueryRows& rows,
                                         RowState (&state)[2]) {
@@ -154,13 +164,9 @@ __device__ __forceinline__ void softmax(Scores& p, int first_position, const Que
     for (int i = 0; i < 16; ++i) {
       sums[i / 2][i % 2] = p[i / 2][2 * row + i % 2] + p[i / 2 + 8][2 * row + i % 2];
     }
-#pragma unroll
-    for (int stride = 4; stride > 0; stride /= 2) {
-#pragma unroll
-      for (int i = 0; i < 2 * stride; ++i) {
-        sums[i / 2][i % 2] = sums[i / 2][i % 2] + sums[i / 2 + stride][i % 2];
-      }
-    }
+    add_upper_half<4>(sums);
+    add_upper_half<2>(sums);
+    add_upper_half<1>(sums);
     for (unsigned mask = 2; mask > 0; mask /= 2) {
       sums[0][0] = sums[0][0] + shuffle_xor(sums[0][0], mask);
       sums[0][1] = sums[0][1] + shuffle_xor(sums[0][1], mask);

@@ -14,6 +14,7 @@ namespace {
 constexpr int kStages = 4;     // Of a warp's pipeline; all but one are under way.
 constexpr int kMaxWarps = 16;  // Of a block.
 constexpr int kSumsOfTile = kPanelRows * kTileTokens;
+constexpr std::size_t kMostShared = 96 * 1024;  // What every device has, or two blocks of an sm_90.
 
 // What a block does; the same for all blocks of a launch.
 struct FewShape {
@@ -246,15 +247,17 @@ FewShape few_shape(const LinearArgs& args) {
 
 template <WeightFormat kFormat, int kBits, int kTiles>
 Error launch_few(const LinearArgs& args, Stream stream) {
-  const FewShape shape = few_shape(args);
+  const int num_segments = args.weight.segments.count;
+  const auto bytes_of = shared_bytes<kFormat, kBits, kTiles>;
+  FewShape shape = few_shape(args);
+  while (shape.warps > 1 && bytes_of(shape, num_segments) > kMostShared) --shape.warps;
   const auto blocks =
       static_cast<unsigned>((args.weight.panels() + shape.panels - 1) / shape.panels);
   const auto tiles = static_cast<unsigned>(args.input.tiles() / kTiles);
-  return launch(linear_few_kernel<kFormat, kBits, kTiles>,
-                {{blocks, tiles},
-                 {static_cast<unsigned>(shape.warps * 32)},
-                 shared_bytes<kFormat, kBits, kTiles>(shape, args.weight.segments.count)},
-                stream, args, shape);
+  return launch(
+      linear_few_kernel<kFormat, kBits, kTiles>,
+      {{blocks, tiles}, {static_cast<unsigned>(shape.warps * 32)}, bytes_of(shape, num_segments)},
+      stream, args, shape);
 }
 
 template <WeightFormat kFormat, int kBits>

@@ -5,7 +5,7 @@
 #include <cstdint>
 
 #include "kernels/cuda/device.h"
-#include "kernels/cuda/fragments.h"
+#include "kernels/device_fragments.h"
 
 namespace lockstep::cuda {
 

@@ -1,8 +1,8 @@
 // What lies between the projections and attention: RoPE, rotation, and everything into codes. One
 // warp per token and head.
-#include "kernels/cuda/kv_tiles.h"
 #include "kernels/cuda/launchers.h"
 #include "kernels/cuda/numerics.h"
+#include "kernels/device_kv_tiles.h"
 #include "kernels/ops.h"
 
 namespace lockstep::cuda {

@@ -167,8 +167,9 @@ template <int kBits>
 __global__ void __launch_bounds__(kThreads) quantize_kernel(QuantizeArgs args) {
   const auto token = static_cast<int>(blockIdx.x);
   const bool absent = token >= args.output.num_tokens;
-  Values values{args.input + static_cast<std::size_t>(absent ? 0 : token) * args.input_stride,
-                args.norm_weight, 0.0F, absent ? 0 : args.k};
+  const int row = absent ? 0 : (args.rows == nullptr ? token : args.rows[token]);
+  Values values{args.input + static_cast<std::size_t>(row) * args.input_stride, args.norm_weight,
+                0.0F, absent ? 0 : args.k};
   if (args.norm_weight == nullptr) {
     quantize_segment<kBits>(args, values, token, static_cast<int>(blockIdx.y));
     return;

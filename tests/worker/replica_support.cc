@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cstring>
 #include <utility>
 
 namespace lockstep {
@@ -81,6 +83,36 @@ void expect_equal(const ReplicaAnswer& got, const ReplicaAnswer& wanted, const s
 const Store& plain_store() {
   static const Store store = imported(tiny_llama(shape()));
   return store;
+}
+
+GgufWriter overflowing_model() {
+  constexpr std::size_t kChannel = 5;
+  GgufWriter model = tiny_llama(shape());
+  GgufWriter::Tensor& embedding = model.tensor("token_embd.weight");
+  constexpr std::size_t kBlockBytes = 34;  // q8_0: a binary16 scale, 32 codes.
+  const std::size_t row_bytes = embedding.data.size() / kVocab;
+  for (std::uint32_t token = 0; token < kVocab; ++token) {
+    std::uint8_t* row = embedding.data.data() + token * row_bytes;
+    if (token == kOverflowingToken) {
+      std::fill_n(row, row_bytes, std::uint8_t{0});
+      row[0] = 0xFF;  // 65504.
+      row[1] = 0x7B;
+    }
+    static_assert(kChannel < kBlockBytes - 2);
+    row[2 + kChannel] = token == kOverflowingToken ? 127 : 0;
+  }
+  for (const char* layer : {"blk.0.", "blk.1."}) {
+    for (const char* name : {"attn_output.weight", "ffn_down.weight"}) {
+      GgufWriter::Tensor& matrix = model.tensor(std::string(layer) + name);
+      const std::size_t bytes = matrix.data.size() / matrix.dims[1];
+      std::fill_n(matrix.data.begin() + static_cast<std::ptrdiff_t>(kChannel * bytes), bytes,
+                  std::uint8_t{0});
+    }
+  }
+  const float huge = 3e38F;
+  std::memcpy(model.tensor("blk.1.ffn_norm.weight").data.data() + kChannel * sizeof huge, &huge,
+              sizeof huge);
+  return model;
 }
 
 Tokenizer letters(const std::string& last) {

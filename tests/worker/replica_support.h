@@ -28,6 +28,12 @@ Store imported(const GgufWriter& model, int bits = 16);
 // The store of the plain model; made once.
 const Store& plain_store();
 
+// A model in which one token, and no other, overflows in layer 1's feed-forward input: one channel
+// of the residual stream is written by its embedding alone, and there the norm of that layer is
+// huge.
+constexpr std::uint32_t kOverflowingToken = 7;
+GgufWriter overflowing_model();
+
 // 64 KV blocks where the configuration says none.
 std::unique_ptr<LocalReplica> start(const Store& store, int ranks, ReplicaConfig config = {});
 

@@ -292,47 +292,12 @@ TEST(LeaderStep, StopsAtAStopStringInTheLastBytes) {
   EXPECT_EQ(stopped.text, "");
 }
 
-// A model in which token kBad, and no other, overflows in layer 1's feed-forward input. Channel
-// kChannel of the residual stream is written by the embedding of kBad alone, and there the norm of
-// that layer is huge.
-constexpr std::uint32_t kBad = 7;
-constexpr std::size_t kChannel = 5;
-
-GgufWriter overflowing_model() {
-  GgufWriter model = tiny_llama(shape());
-  GgufWriter::Tensor& embedding = model.tensor("token_embd.weight");
-  constexpr std::size_t kBlockBytes = 34;  // q8_0: a binary16 scale, 32 codes.
-  const std::size_t row_bytes = embedding.data.size() / kVocab;
-  for (std::uint32_t token = 0; token < kVocab; ++token) {
-    std::uint8_t* row = embedding.data.data() + token * row_bytes;
-    if (token == kBad) {
-      std::fill_n(row, row_bytes, std::uint8_t{0});
-      row[0] = 0xFF;  // 65504.
-      row[1] = 0x7B;
-    }
-    static_assert(kChannel < kBlockBytes - 2);
-    row[2 + kChannel] = token == kBad ? 127 : 0;
-  }
-  for (const char* layer : {"blk.0.", "blk.1."}) {
-    for (const char* name : {"attn_output.weight", "ffn_down.weight"}) {
-      GgufWriter::Tensor& matrix = model.tensor(std::string(layer) + name);
-      const std::size_t bytes = matrix.data.size() / matrix.dims[1];
-      std::fill_n(matrix.data.begin() + static_cast<std::ptrdiff_t>(kChannel * bytes), bytes,
-                  std::uint8_t{0});
-    }
-  }
-  const float huge = 3e38F;
-  std::memcpy(model.tensor("blk.1.ffn_norm.weight").data.data() + kChannel * sizeof huge, &huge,
-              sizeof huge);
-  return model;
-}
-
 TEST(LeaderStep, EndsASequenceThatOverflowsAndNoOther) {
   static const Store store = imported(overflowing_model());
   Request bad = request_of(20, 4);
-  for (std::uint32_t& token : bad.prompt) token = token == kBad ? 8 : token;
+  for (std::uint32_t& token : bad.prompt) token = token == kOverflowingToken ? 8 : token;
   Request good = bad;
-  bad.prompt[3] = kBad;
+  bad.prompt[3] = kOverflowingToken;
   const ReplicaAnswer wanted = answers(*start(store, 1), {good})[0];
   ASSERT_TRUE(wanted.status.ok());
   for (const int ranks : {1, 2, 4}) {

@@ -273,6 +273,7 @@ NodePlace MpiSession::place() const {
   place.ranks_on_node = size_of(node);
   int self = 0;
   MPI_Comm_rank(node, &self);
+  place.local_rank = self;
   cpu_set_t mine;
   CPU_ZERO(&mine);
   (void)::sched_getaffinity(0, sizeof mine, &mine);

@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "base/checked.h"
+#include "worker/runner/embedding_exchange.h"
 
 namespace lockstep {
 
@@ -63,7 +64,7 @@ float* ForwardPass::row(std::vector<float>& of, std::size_t token, int num_heads
   return of.data() + token * static_cast<std::size_t>(num_heads * head_size_);
 }
 
-std::span<const float> ForwardPass::hidden_of(int token) const {
+std::span<const float> ForwardPass::hidden_row(int token) const {
   const auto dim = static_cast<std::size_t>(model().hidden_dim);
   return std::span(workspaces_[0]->hidden).subspan(static_cast<std::size_t>(token) * dim, dim);
 }
@@ -75,9 +76,7 @@ std::vector<std::uint32_t> ForwardPass::non_finite_codes() const {
 }
 
 void ForwardPass::flag(std::size_t token, int layer, Operation operation) {
-  const std::uint32_t code =
-      1 + static_cast<std::uint32_t>(layer) * static_cast<std::uint32_t>(Operation::kCount) +
-      static_cast<std::uint32_t>(operation);
+  const std::uint32_t code = non_finite_code(layer, operation);
   auto& target = flags_[static_cast<std::size_t>(batch_->tokens[token].sequence)];
   std::uint32_t seen = target.load(std::memory_order_relaxed);
   while ((seen == 0 || code < seen) &&
@@ -138,18 +137,10 @@ void ForwardPass::size_buffers() {
 }
 
 Status ForwardPass::embed() {
-  const std::size_t tokens = num_tokens();
   const auto dim = static_cast<std::size_t>(model().hidden_dim);
-  std::vector<int> owners;
-  std::vector<std::size_t> counts(runs_.size(), 0);
+  const EmbeddingExchange exchange(*batch_, runs_, shard_.parts(), group_.rank());
   std::vector<float> mine;
-  for (const BatchToken& token : batch_->tokens) {
-    const auto id = static_cast<int>(token.token);
-    const auto owner = std::ranges::find_if(
-        runs_, [&](Range run) { return vocab_of(shard_.parts(), run).contains(id); });
-    owners.push_back(static_cast<int>(owner - runs_.begin()));
-    counts[static_cast<std::size_t>(owners.back())] += dim;
-    if (owners.back() != group_.rank()) continue;
+  for (const std::int32_t id : exchange.own_tokens()) {
     for (const VocabRows& rows : shard_.embedding()) {
       const std::int32_t index = id - rows.first_row;
       if (index < 0 || index >= rows.matrix.rows) continue;
@@ -157,16 +148,8 @@ Status ForwardPass::embed() {
       backend_.embed({rows.matrix, &index, mine.data() + mine.size() - dim, model().hidden_dim, 1});
     }
   }
-  std::vector<float> all(tokens * dim);
-  LOCKSTEP_TRY(group_.gather(mine, counts, all, kAllRanks), "embedding");
-  // Rows arrive by rank, each rank's in the order of the batch.
-  std::vector<std::size_t> next(runs_.size(), 0);
-  for (std::size_t r = 1; r < next.size(); ++r) next[r] = next[r - 1] + counts[r - 1];
-  for (std::size_t t = 0; t < tokens; ++t) {
-    std::size_t& from = next[static_cast<std::size_t>(owners[t])];
-    std::copy_n(all.data() + from, dim, workspaces_[0]->hidden.data() + t * dim);
-    from += dim;
-  }
+  LOCKSTEP_TRY(exchange.exchange(group_, mine, model().hidden_dim, workspaces_[0]->hidden),
+               "embedding");
   if (share_tokens_) return {};
   for (std::size_t m = 1; m < workspaces_.size(); ++m) {
     workspaces_[m]->hidden = workspaces_[0]->hidden;
@@ -373,7 +356,7 @@ void ForwardPass::head(int member) {
   std::vector<float> last(wanted * dim);
   std::vector<float> normed(wanted * dim);
   for (std::size_t i = 0; i < wanted; ++i) {
-    std::ranges::copy(hidden_of(batch_->logit_tokens[i]),
+    std::ranges::copy(hidden_row(batch_->logit_tokens[i]),
                       last.begin() + static_cast<std::ptrdiff_t>(i * dim));
   }
   backend_.rms_norm({last.data(), shard_.output_norm(), normed.data(), static_cast<int>(wanted),
@@ -417,7 +400,8 @@ void ForwardPass::head(int member) {
       });
 }
 
-std::span<const float> ForwardPass::run_head() {
+Result<std::span<const float>> ForwardPass::run_head() {
+  ++counts_.steps;
   const std::size_t wanted = batch_->logit_tokens.size();
   logits_.resize(wanted * static_cast<std::size_t>(shard_.vocab().size()));
   vocab_rows_.resize(shard_.head().size());
@@ -428,8 +412,8 @@ std::span<const float> ForwardPass::run_head() {
     }
     count_linear(matrix, wanted);
   }
-  pool_.run([&](int member) { head(member); });
-  return logits_;
+  if (wanted > 0) pool_.run([&](int member) { head(member); });
+  return std::span<const float>(logits_);
 }
 
 }  // namespace lockstep

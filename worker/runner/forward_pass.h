@@ -1,5 +1,5 @@
-// The arithmetic of one step on one rank, operation by operation. Numerics, "Quantized linear" to
-// "Attention".
+// The arithmetic of one step on one rank of CPU threads, operation by operation. Numerics,
+// "Quantized linear" to "Attention".
 //
 // All threads of the rank go through the layers together and meet at barriers, six a layer (seven
 // with a long context) when there are few tokens: norms and quantization are then done by every
@@ -20,44 +20,28 @@
 #include "worker/model_shard.h"
 #include "worker/rope_table.h"
 #include "worker/runner/activation_buffer.h"
+#include "worker/runner/operation.h"
 #include "worker/runner/split.h"
 #include "worker/runner/step_batch.h"
+#include "worker/runner/step_pass.h"
 
 namespace lockstep {
 
-class ForwardPass {
+class ForwardPass final : public StepPass {
  public:
   // All but `config` and `cache` must outlive this.
   ForwardPass(const ModelShard& shard, std::span<const Range> runs, Communicator& group,
               const RunnerConfig& config, KvCache cache);
 
-  // Sizes the buffers for the batch and looks up its hidden states: the rank that owns a row of the
-  // embedding sends it.
-  Status begin(const StepBatch& batch);
-  // Layers [first, last): attention and feed-forward, each with its residual.
-  Status run_layers(int first, int last);
-  // The logits of this rank's vocabulary rows: [logit tokens, vocab().size()].
-  std::span<const float> run_head();
+  Status begin(const StepBatch& batch) override;
+  Status run_layers(int first, int last) override;
+  Result<std::span<const float>> run_head() override;
 
-  std::span<const float> hidden_of(int token) const;
-  // First non-finite code of each scheduled sequence on this rank.
-  std::vector<std::uint32_t> non_finite_codes() const;
-  const RunnerCounts& counts() const { return counts_; }
-  void count_step() { ++counts_.steps; }
+  Result<std::span<const float>> hidden_of(int token) override { return hidden_row(token); }
+  std::vector<std::uint32_t> non_finite_codes() const override;
+  const RunnerCounts& counts() const override { return counts_; }
 
  private:
-  // The operations that look for NaN and infinity, in the order in which they run.
-  enum class Operation : std::uint32_t {
-    kAttentionInput,
-    kKeysValues,
-    kQueries,
-    kAttentionOutput,
-    kFfnInput,
-    kFfnActivation,
-    kHeadInput,  // Behind all layers.
-    kCount,
-  };
-
   // What to quantize, and whom to blame for a value that is not finite.
   struct QuantizedInput {
     int layer;
@@ -84,6 +68,7 @@ class ForwardPass {
   };
 
   const ModelConfig& model() const { return shard_.config(); }
+  std::span<const float> hidden_row(int token) const;
   std::size_t num_tokens() const { return batch_->tokens.size(); }
   float* row(std::vector<float>& of, std::size_t token, int num_heads) const;
   void size_buffers();

@@ -5,7 +5,7 @@
 #include <limits>
 #include <numeric>
 
-#include "kernels/cuda/kv_tiles.h"
+#include "kernels/device_kv_tiles.h"
 #include "tests/kernels/cuda/device_support.h"
 
 namespace lockstep::cuda {

@@ -1,0 +1,97 @@
+// The emulated device as a DeviceTable: memory is the host's, and a stream runs at once. Everything
+// allocated is full of rubbish, so what is read before it is written shows.
+#include <cstdlib>
+#include <cstring>
+#include <mutex>
+#include <string>
+#include <thread>
+
+#include "kernels/cuda/operation_table.h"
+
+namespace lockstep::cuda {
+namespace {
+
+constexpr std::size_t kAlignment = 256;
+constexpr std::uint64_t kMemoryBytes = std::uint64_t{4} << 30;
+constexpr int kRubbish = 0xA7;  // As a float -4.6e-15, as an index far out of range.
+constexpr DeviceError kOutOfMemory = 2;
+
+DeviceError driver_version(int* version) {
+  *version = 13000;
+  return 0;
+}
+DeviceError count_devices(int* count) {
+  *count = 1;
+  return 0;
+}
+
+DeviceError use_device(int device) {
+  static std::once_flag once;
+  std::call_once(once, [] {
+    emulator::set_options({1, static_cast<int>(std::thread::hardware_concurrency())});
+  });
+  return device == 0 ? 0 : 101;
+}
+
+DeviceError properties(int /*device*/, DeviceProperties* properties) {
+  *properties = {"emulated", 90, 1, kMemoryBytes, kMemoryBytes};
+  return 0;
+}
+
+const char* error_text(DeviceError error) {
+  static thread_local std::string text;
+  text = emulator::take_failure();
+  if (text.empty()) text = "error " + std::to_string(error) + " of the emulated device";
+  return text.c_str();
+}
+
+DeviceError allocate(void** memory, std::size_t bytes) {
+  if (bytes > kMemoryBytes) return kOutOfMemory;
+  *memory = std::aligned_alloc(kAlignment, (bytes + kAlignment - 1) / kAlignment * kAlignment);
+  if (*memory == nullptr) return kOutOfMemory;
+  std::memset(*memory, kRubbish, bytes);
+  return 0;
+}
+DeviceError release(void* memory) {
+  std::free(memory);
+  return 0;
+}
+DeviceError copy(void* to, const void* from, std::size_t bytes, DeviceStream /*stream*/) {
+  if (bytes > 0) std::memcpy(to, from, bytes);
+  return 0;
+}
+DeviceError fill(void* device, int byte, std::size_t bytes, DeviceStream /*stream*/) {
+  if (bytes > 0) std::memset(device, byte, bytes);
+  return 0;
+}
+
+DeviceError make_stream(DeviceStream* stream) {
+  *stream = nullptr;
+  return 0;
+}
+DeviceError nothing(DeviceStream /*stream*/) { return 0; }
+
+constexpr DeviceTable kTable = {
+    .version = kDeviceTableVersion,
+    .runtime = {.driver_version = driver_version,
+                .count_devices = count_devices,
+                .use_device = use_device,
+                .properties = properties,
+                .error_text = error_text,
+                .allocate = allocate,
+                .release = release,
+                .copy_in = copy,
+                .copy_out = copy,
+                .fill = fill,
+                .make_stream = make_stream,
+                .end_stream = nothing,
+                .wait = nothing},
+    .operations = kDeviceOperations,
+};
+
+}  // namespace
+}  // namespace lockstep::cuda
+
+extern "C" const lockstep::cuda::DeviceTable* lockstep_device_table() {
+  return &lockstep::cuda::kTable;
+}
