@@ -32,12 +32,13 @@ export OMPI_ALLOW_RUN_AS_ROOT := 1
 export OMPI_ALLOW_RUN_AS_ROOT_CONFIRM := 1
 endif
 
-.PHONY: help run build model bench test test-long test-packages test-builds format clean run-packages
+.PHONY: help run build cuda model bench test test-long test-packages test-builds format clean run-packages
 help:
 	@cat <<'TEXT'
 	make run [PROMPT="..."] [RANKS=3] [TOKENS=64] [THREADS=n]
 	                 build, fetch and import the model, answer the prompt over MPI ranks, verify the ledger
 	make build       build/release/lockstep
+	make cuda        build/release/lockstep-cuda.so, for CUDA devices; installs a toolkit below build/
 	make model       download and import the model
 	make test        build and run all tests; make test-long: with full counts
 	make bench [CASES=decode,prefill] [ROUNDS=5] [SYNTHETIC=1]
@@ -52,6 +53,12 @@ run-packages:
 build: run-packages
 	@if [ ! -f build/release/build.ninja ]; then cmake --preset run; fi
 	cmake --build build/release --target lockstep --parallel $(JOBS)
+
+# All devices: five to ten minutes of two cores.
+cuda: build
+	@cmake --preset cuda
+	cmake --build --preset cuda --parallel $(JOBS)
+	cp build/cuda/lockstep-cuda.so build/release/
 
 # A stamp, and --clear: an interrupted start leaves a folder without pip behind.
 build/venv/made.stamp: | run-packages
@@ -105,7 +112,7 @@ build/node/packages.stamp: tests/package.json tests/package-lock.json | build/ve
 	touch $@
 
 test-builds: test-packages build/venv/requirements.stamp build/node/packages.stamp
-	@for preset in release asan tsan; do
+	@for preset in release asan tsan cuda-sm90a; do
 	  cmake --preset $$preset >build/configure-$$preset.log || { cat build/configure-$$preset.log; exit 1; }
 	  cmake --build --preset $$preset --parallel $(JOBS)
 	done
@@ -114,11 +121,11 @@ test-builds: test-packages build/venv/requirements.stamp build/node/packages.sta
 test: test-builds model
 	@ctest --preset release --parallel $(JOBS)
 
-test-long: test-builds model
+test-long: test-builds model cuda
 	@ctest --preset release --parallel $(JOBS) --build-config Long
 
 format: test-packages
 	@git ls-files --cached --others --exclude-standard '*.h' '*.cc' '*.cu' | xargs clang-format-16 -i
 
 clean:
-	@rm -rf build/release build/asan build/tsan build/lint
+	@rm -rf build/release build/asan build/tsan build/lint build/cuda build/cuda-sm90a

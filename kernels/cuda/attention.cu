@@ -40,7 +40,7 @@ Error attention(const AttentionArgs& args, Stream stream) {
   const int head_size = args.cache.head_size;
   const int groups = kv_groups(head_size);
   AttentionShape shape{static_cast<float>(1.0 / __builtin_sqrt(static_cast<double>(head_size))),
-                       (groups + 3) / 4};
+                       (groups + groups_of_slice(groups) - 1) / groups_of_slice(groups)};
   // A division by a power of two.
   if (args.cache.kv_bits == 8) shape.score_scale /= static_cast<float>(head_size & -head_size);
   const auto launch_kernel =

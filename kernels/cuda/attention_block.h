@@ -18,6 +18,7 @@ inline constexpr int kKeyBlock = 128;
 inline constexpr int kKeyTiles = kKeyBlock / 8;         // n-tiles of scores.
 inline constexpr int kKvBlocks = kKeyBlock / kKvSlots;  // KV blocks.
 inline constexpr std::uint32_t kUpperNibbles = 0xF0F0F0F0U;
+inline constexpr std::uint32_t kMinusInfinity = 0xFF800000U;
 
 // Four nibbles of int4 times 16, as int8: the low or the high half of each byte.
 __device__ __forceinline__ std::uint32_t low_nibbles(std::uint32_t word) {
@@ -33,6 +34,7 @@ struct QueryRows {
   const std::int8_t* lo[2];
   float scale[2];
   int position[2];  // -1: the row does not exist.
+  bool any[2];      // Whether it exists in some lane; the same in all.
 };
 
 // The A fragment of channels 32 * group to + 31.
@@ -57,7 +59,7 @@ __device__ __forceinline__ void score_plane(const std::int8_t* const (&rows)[2],
                                             std::int32_t (&acc)[2][4]) {
   const unsigned lane = threadIdx.x % 32;
   const int count = kGroups > 0 ? kGroups : groups;
-#pragma unroll(kGroups > 0 ? kGroups : 1)
+#pragma unroll(kGroups > 0 ? 2 : 1)  // All of them, and registers run out.
   for (int group = 0; group < count; ++group) {
     std::uint32_t a[4];
     load_queries(rows, group, a);
@@ -136,13 +138,24 @@ __device__ __forceinline__ void add_upper_half(float (&sums)[8][2]) {
   }
 }
 
+// A row that no lane has: few queries, as in decoding, pay for half of the exponentials.
+__device__ __forceinline__ void clear_row(Scores& p, int row) {
+#pragma unroll
+  for (int tile = 0; tile < kKeyTiles; ++tile) p[tile][2 * row] = p[tile][2 * row + 1] = 0.0F;
+}
+
 // Scores to exponentials; masked ones become 0. A row without an unmasked position has m = -inf.
 __device__ __forceinline__ void softmax(Scores& p, int first_position, const QueryRows& rows,
                                         RowState (&state)[2]) {
 #pragma unroll
   for (int row = 0; row < 2; ++row) {
+    if (!rows.any[row]) {
+      clear_row(p, row);
+      state[row] = {bits_float(kMinusInfinity), 0.0F};
+      continue;
+    }
     const int left = rows.position[row] - first_position;  // Keys up to this one are seen.
-    float m = bits_float(0xFF800000U);
+    float m = bits_float(kMinusInfinity);
 #pragma unroll
     for (int tile = 0; tile < kKeyTiles; ++tile) {
 #pragma unroll
@@ -155,7 +168,8 @@ __device__ __forceinline__ void softmax(Scores& p, int first_position, const Que
     for (int tile = 0; tile < kKeyTiles; ++tile) {
 #pragma unroll
       for (int j = 2 * row; j < 2 * row + 2; ++j) {
-        p[tile][j] = key_of(tile, j) <= left ? canonical_exp(p[tile][j] - m) : 0.0F;
+        const float e = canonical_exp(p[tile][j] - m);  // Without a branch.
+        p[tile][j] = key_of(tile, j) <= left ? e : 0.0F;
       }
     }
     // The 64-lane sum: element 64 on, then a tree with strides 32 to 1.
@@ -183,18 +197,27 @@ struct ProbabilityCodes {
 };
 
 template <int kBits>
-__device__ __forceinline__ void code_probabilities(Scores& p, const float* value_scales,
+__device__ __forceinline__ void code_probabilities(Scores& p, const QueryRows& rows,
+                                                   const float* value_scales,
                                                    ProbabilityCodes* codes) {
   constexpr float kLimit = kBits == 16 ? 4095.0F : 255.0F;
 #pragma unroll
   for (int row = 0; row < 2; ++row) {
+    if (!rows.any[row]) {
+      codes->factor[row] = 0.0F;
+#pragma unroll
+      for (int half = 0; half < kKvBlocks; ++half) {
+        codes->lo[half / 2][half % 2 * 2 + row] = codes->hi[half / 2][half % 2 * 2 + row] = 0;
+      }
+      continue;
+    }
     float c = 0.0F;
 #pragma unroll
     for (int tile = 0; tile < kKeyTiles; ++tile) {
 #pragma unroll
       for (int j = 2 * row; j < 2 * row + 2; ++j) {
-        // A masked position may have any scale.
-        p[tile][j] = p[tile][j] > 0.0F ? p[tile][j] * value_scales[key_of(tile, j)] : 0.0F;
+        const float scale = value_scales[key_of(tile, j)];  // Any, of a masked position.
+        p[tile][j] = p[tile][j] > 0.0F ? p[tile][j] * scale : 0.0F;
         c = p[tile][j] > c ? p[tile][j] : c;
       }
     }
@@ -258,6 +281,7 @@ __device__ __forceinline__ void value_plane(const std::uint32_t (&codes)[kKeyBlo
 __device__ __forceinline__ void times_16(std::int32_t (&acc)[4][4]) {
 #pragma unroll
   for (int i = 0; i < 16; ++i) acc[i / 4][i % 4] *= 16;
+  __syncwarp();  // Else the next plane's loads come early, and registers run out.
 }
 
 // Integer sums of the values of one group of channels: columns 8 j + 2 t and + 1 of rows g, g + 8.

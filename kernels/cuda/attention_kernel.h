@@ -64,6 +64,7 @@ __device__ __forceinline__ QueryRows rows_of(const AttentionArgs& args, const Wo
     rows.hi[i] = args.queries.hi == nullptr ? rows.lo[i] : args.queries.hi + at * padded;
     rows.scale[i] = args.queries.scales[at];
     rows.position[i] = exists ? args.batch.positions[token] : -1;
+    rows.any[i] = work.first_row + 8 * i < work.tile.num_tokens * work.heads.count;
   }
   return rows;
 }
@@ -187,16 +188,16 @@ __device__ __forceinline__ void score_block(const QueryRows& rows, const KvStage
   }
 }
 
-// kGroups: of 32 channels of a head, up to four; 0: any number, in loops.
+// kGroups: of 32 channels of a head; 0: any number, in loops.
 // Grid: tiles, key/value heads, blocks of keys (1 where they are folded here) times slices.
 template <int kBits, int kGroups>
 __global__ void __launch_bounds__(kMaxWarps * 32)
     attention_kernel(AttentionArgs args, AttentionShape shape) {
-  constexpr int kSlice = kGroups > 0 ? kGroups : 4;
+  constexpr int kSlice = groups_of_slice(kGroups);
   const bool split = args.sums != nullptr;
   const int head_size = args.cache.head_size;
   const int groups = kGroups > 0 ? kGroups : kv_groups(head_size);
-  const int slice = kGroups > 0 ? 0 : static_cast<int>(blockIdx.z) % shape.slices;
+  const int slice = kGroups == kSlice ? 0 : static_cast<int>(blockIdx.z) % shape.slices;
   Work work{args.tiles[blockIdx.x], {}, static_cast<int>(blockIdx.y), 0, 0};
   work.heads = heads_of(args, work.kv_head);
   const int num_rows = work.tile.num_tokens * work.heads.count;
@@ -238,14 +239,14 @@ __global__ void __launch_bounds__(kMaxWarps * 32)
     ProbabilityCodes codes;
     wait_copies<1>();
     __syncthreads();  // The values are there.
-    code_probabilities<kBits>(p, stage.value_scales, &codes);
+    code_probabilities<kBits>(p, rows, stage.value_scales, &codes);
     const bool active[2] = {rows.position[0] >= block * kKeyBlock,
                             rows.position[1] >= block * kKeyBlock};
     const FoldStep step = fold_states(state, active, block == begin, fold.state);
 #pragma unroll
     for (int i = 0; i < kSlice; ++i) {
       const int group = slice * kSlice + i;
-      if (group >= groups) break;
+      if (kGroups == 0 && group >= groups) break;
       std::int32_t isum[4][4];
       weigh_values<kBits>(codes, stage.values, group, groups, isum);
 #pragma unroll
@@ -261,17 +262,17 @@ __global__ void __launch_bounds__(kMaxWarps * 32)
     commit_copies();
   }
   if (split && slice == 0) write_states(args, work, begin, rows, fold.state);
+  const std::size_t at[2] = {output_row(args, work, 0), output_row(args, work, 1)};
 #pragma unroll
   for (int i = 0; i < kSlice; ++i) {
     const int group = slice * kSlice + i;
-    if (group >= groups) break;
+    if (kGroups == 0 && group >= groups) break;
     for_outputs(group, head_size, rows, [&](int row, int channel, int tile, int j) {
       const float o = fold.o[i][tile][j];
-      const std::size_t at = output_row(args, work, row);
       if (!split) {
-        args.output[at * head_size + channel] = divide(o, fold.state[row].l);
+        args.output[at[row] * head_size + channel] = divide(o, fold.state[row].l);
       } else if (rows.position[row] >= begin * kKeyBlock) {
-        args.sums[(at * args.max_blocks + begin) * head_size + channel] = o;
+        args.sums[(at[row] * args.max_blocks + begin) * head_size + channel] = o;
       }
     });
   }
@@ -293,7 +294,7 @@ Error launch_groups(const AttentionArgs& args, const AttentionShape& shape, Stre
       stream, args, shape);
 }
 
-// Head sizes up to 128 have loops of known length: 64, 96 (and 80) and 128 are what models have.
+// What models have has loops of known length: head sizes 64, 80, 96, 128 and 256.
 template <int kBits>
 Error launch_attention(const AttentionArgs& args, const AttentionShape& shape, Stream stream) {
   switch (kv_groups(args.cache.head_size)) {
@@ -303,6 +304,8 @@ Error launch_attention(const AttentionArgs& args, const AttentionShape& shape, S
       return launch_groups<kBits, 3>(args, shape, stream);
     case 4:
       return launch_groups<kBits, 4>(args, shape, stream);
+    case 8:
+      return launch_groups<kBits, 8>(args, shape, stream);
     default:
       return launch_groups<kBits, 0>(args, shape, stream);
   }

@@ -7,13 +7,11 @@
 
 namespace lockstep::cuda {
 
-// Numerics, "How it is possible": the same terms as kernels/canonical_exp.h.
+// Numerics, "How it is possible": the same terms as kernels/canonical_exp.h; without a branch.
 __device__ __forceinline__ float canonical_exp(float x) {
-  if (x != x) return x;
-  if (x < -104.0F) return 0.0F;
-  if (x > 88.8F) return bits_float(0x7F800000U);
-  const float n = round_even(x * 0x1.715476p+0F);
-  float r = fused_multiply_add(n, -0x1.62e4p-1F, x);
+  const float inside = x >= -104.0F && x <= 88.8F ? x : 0.0F;
+  const float n = round_even(inside * 0x1.715476p+0F);
+  float r = fused_multiply_add(n, -0x1.62e4p-1F, inside);
   r = fused_multiply_add(n, -0x1.7f7d1cp-20F, r);
   float q = fused_multiply_add(0x1.a01a02p-13F, r, 0x1.6c16c2p-10F);
   q = fused_multiply_add(q, r, 0x1.111112p-7F);
@@ -26,7 +24,10 @@ __device__ __forceinline__ float canonical_exp(float x) {
   const auto power_of_two = [](std::int32_t e) {
     return bits_float(static_cast<std::uint32_t>(e + 127) << 23);
   };
-  return (p * power_of_two(half)) * power_of_two(whole - half);
+  float result = (p * power_of_two(half)) * power_of_two(whole - half);
+  result = x < -104.0F ? 0.0F : result;
+  result = x > 88.8F ? bits_float(0x7F800000U) : result;
+  return x != x ? x : result;
 }
 
 __device__ __forceinline__ float swiglu_of(float gate, float up) {

@@ -136,7 +136,8 @@ Status DeviceLoader::load_projections(const LayerShard& from, const DeviceShapes
                           : rows.role == HeadRows::Role::kKey ? heads
                                                               : heads + kv_heads;
         for (int i = 0; i < rows.num_heads; ++i) {
-          columns[static_cast<std::size_t>(first + rows.first_head + i)] =
+          const int head = first + rows.first_head + i;
+          columns[static_cast<std::size_t>(head)] =
               column + rows.first_row + i * shapes.model->head_size;
         }
       }

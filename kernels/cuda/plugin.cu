@@ -1,0 +1,82 @@
+// lockstep-cuda.so: CUDA's devices as a DeviceTable.
+#include <cstring>
+
+#include "kernels/cuda/operation_table.h"
+
+namespace lockstep::cuda {
+namespace {
+
+cudaStream_t stream_of(DeviceStream stream) { return static_cast<cudaStream_t>(stream); }
+
+DeviceError driver_version(int* version) { return cudaDriverGetVersion(version); }
+DeviceError count_devices(int* count) { return cudaGetDeviceCount(count); }
+DeviceError use_device(int device) { return cudaSetDevice(device); }
+const char* error_text(DeviceError error) {
+  return cudaGetErrorString(static_cast<cudaError_t>(error));
+}
+
+DeviceError properties(int device, DeviceProperties* properties) {
+  cudaDeviceProp found{};
+  if (const cudaError_t error = cudaGetDeviceProperties(&found, device); error != cudaSuccess) {
+    return error;
+  }
+  static_assert(sizeof properties->name <= sizeof found.name);
+  std::memcpy(properties->name, found.name, sizeof properties->name);
+  properties->name[sizeof properties->name - 1] = 0;
+  properties->compute_capability = 10 * found.major + found.minor;
+  properties->multiprocessors = found.multiProcessorCount;
+  if (const cudaError_t error = cudaSetDevice(device); error != cudaSuccess) return error;
+  std::size_t free = 0;
+  std::size_t total = 0;
+  const cudaError_t error = cudaMemGetInfo(&free, &total);
+  properties->free_bytes = free;
+  properties->total_bytes = total;
+  return error;
+}
+
+DeviceError allocate(void** memory, std::size_t bytes) { return cudaMalloc(memory, bytes); }
+DeviceError release(void* memory) { return cudaFree(memory); }
+DeviceError copy_in(void* device, const void* host, std::size_t bytes, DeviceStream stream) {
+  return cudaMemcpyAsync(device, host, bytes, cudaMemcpyHostToDevice, stream_of(stream));
+}
+DeviceError copy_out(void* host, const void* device, std::size_t bytes, DeviceStream stream) {
+  return cudaMemcpyAsync(host, device, bytes, cudaMemcpyDeviceToHost, stream_of(stream));
+}
+DeviceError fill(void* device, int byte, std::size_t bytes, DeviceStream stream) {
+  return cudaMemsetAsync(device, byte, bytes, stream_of(stream));
+}
+
+DeviceError make_stream(DeviceStream* stream) {
+  cudaStream_t made = nullptr;
+  const cudaError_t error = cudaStreamCreateWithFlags(&made, cudaStreamNonBlocking);
+  *stream = made;
+  return error;
+}
+DeviceError end_stream(DeviceStream stream) { return cudaStreamDestroy(stream_of(stream)); }
+DeviceError wait(DeviceStream stream) { return cudaStreamSynchronize(stream_of(stream)); }
+
+constexpr DeviceTable kTable = {
+    .version = kDeviceTableVersion,
+    .runtime = {.driver_version = driver_version,
+                .count_devices = count_devices,
+                .use_device = use_device,
+                .properties = properties,
+                .error_text = error_text,
+                .allocate = allocate,
+                .release = release,
+                .copy_in = copy_in,
+                .copy_out = copy_out,
+                .fill = fill,
+                .make_stream = make_stream,
+                .end_stream = end_stream,
+                .wait = wait},
+    .operations = kDeviceOperations,
+};
+
+}  // namespace
+}  // namespace lockstep::cuda
+
+extern "C" __attribute__((visibility("default"))) const lockstep::cuda::DeviceTable*
+lockstep_device_table() {
+  return &lockstep::cuda::kTable;
+}
