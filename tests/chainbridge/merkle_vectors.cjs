@@ -2,6 +2,7 @@
 //
 //   node merkle_vectors.cjs NODE_MODULES golden         roots of the design's leaves, counts 1 to 70, a header, a ledger id
 //   node merkle_vectors.cjs NODE_MODULES random N SEED  counts 1 to 70 and N random trees, with every node and proof
+//   node merkle_vectors.cjs NODE_MODULES rollups N...   the rollups of tests/chain/vectors.py of N leaves
 'use strict';
 
 const path = require('path');
@@ -109,6 +110,28 @@ function random(count, seed) {
   return { seed, trees };
 }
 
-const [, , , mode, count, seed] = process.argv;
-const answer = mode === 'golden' ? golden() : random(Number(count), seed);
+// Result i of tests/chain/vectors.py, its hashes from its fields.
+function contractLeaf(i) {
+  const [job, spec, trace, tokens] = ['job', 'spec', 'trace', 'tokens'].map((name) => hash(`${name}-${i}`));
+  const output = H('output', ['bytes32', tokens], ['uint256', BigInt(i % 1000)], ['uint256', BigInt(i % 2)]);
+  const result = H('result', ['bytes32', job], ['uint256', 1n], ['bytes32', spec], ['bytes32', output],
+                   ['bytes32', trace]);
+  return [1n, BigInt(i), job, spec, result, trace, BigInt(1000 + i), BigInt(1700000000 + i)];
+}
+
+// Root, and the last leaf with its proof.
+function rollup(count) {
+  const leaves = Array.from({ length: count }, (_, i) => contractLeaf(i));
+  const tree = StandardMerkleTree.of(leaves, LEAF_TYPES);
+  const proven = count - 1;
+  return { count, root: tree.root, proven, leaf: tree.leafHash(leaves[proven]), proof: tree.getProof(proven) };
+}
+
+const [, , , mode, ...rest] = process.argv;
+const modes = {
+  golden,
+  random: () => random(Number(rest[0]), rest[1]),
+  rollups: () => rest.map((count) => rollup(Number(count))),
+};
+const answer = modes[mode]();
 process.stdout.write(JSON.stringify(answer, null, mode === 'golden' ? 1 : 0) + '\n');
