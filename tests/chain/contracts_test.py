@@ -16,6 +16,7 @@ import vectors  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
 MUTATIONS = tomllib.loads((HERE / "mutations.toml").read_text(encoding="utf-8"))
+SHORT_MUTATIONS = list(MUTATIONS)[1::2]  # Two seconds of compiling each.
 AFFECTED = {"Vault.sol": ["JobEscrow"], "Identifiers.sol": ["JobEscrow", "ResultRollup"]}
 APART = "GasReport|InvariantTest"
 SHORT = ["--no-match-contract", APART, "--no-match-test", "^testLong"]
@@ -105,21 +106,24 @@ def mutate(folder, mutation):
 
 
 @pytest.fixture(scope="module")
-def mutants(project):
-    """{name: None, or what the compiler says against it}."""
+def mutants(project, request):
+    """{name: None, or what the compiler says against it}, of those that are tested now."""
     folder = project.folder / "mutants"
     shutil.rmtree(folder, ignore_errors=True)
-    made = [mutate(folder / name, mutation) for name, mutation in MUTATIONS.items()]
-    return dict(zip(MUTATIONS, foundry.compile_mutants(made)))
+    tested = [getattr(item, "callspec", None) for item in request.session.items]
+    names = [call.params["name"] for call in tested if call and "name" in call.params]
+    made = [mutate(folder / name, MUTATIONS[name]) for name in names]
+    return dict(zip(names, foundry.compile_mutants(made)))
 
 
 def test_there_are_mutations_enough():
-    assert len(MUTATIONS) >= 10
-    assert {mutation["file"] for mutation in MUTATIONS.values()} >= {
+    assert len(SHORT_MUTATIONS) >= 10
+    assert {MUTATIONS[name]["file"] for name in SHORT_MUTATIONS} >= {
         "ModelRegistry.sol", "NodeRegistry.sol", "JobEscrow.sol", "ResultRollup.sol"}
 
 
-@pytest.mark.parametrize("name", MUTATIONS)
+@pytest.mark.parametrize("name", [
+    pytest.param(name, marks=[] if name in SHORT_MUTATIONS else pytest.mark.long) for name in MUTATIONS])
 def test_a_mutation_is_seen(project, mutants, name):
     assert mutants[name] is None
     test = MUTATIONS[name]["test"]
