@@ -1,9 +1,12 @@
 // `lockstep doctor`: what this machine offers, what is missing, and the fix.
 #include <cstdint>
+#include <memory>
+#include <string>
 
 #include "cli/command.h"
 #include "cli/doctor/check.h"
 #include "cli/output.h"
+#include "cli/replica_session.h"
 
 namespace lockstep {
 
@@ -38,8 +41,8 @@ struct Report {
   }
 };
 
-Report examine() {
-  Report report{.devices = device_reports(), .checks = {}};
+Report examine(const std::string& cuda_plugin) {
+  Report report{.devices = device_reports(cuda_plugin), .checks = {}};
   for (const auto& checks : {cpu_checks, memory_checks, runtime_checks, system_checks}) {
     for (Check& check : checks()) report.checks.push_back(std::move(check));
   }
@@ -89,8 +92,8 @@ std::string to_text(const Report& report) {
          std::to_string(missing) + " missing.\n";
 }
 
-Result<int> doctor(const CommandContext& context) {
-  const Report report = examine();
+Result<int> doctor(const CommandContext& context, const std::string& cuda_plugin) {
+  const Report report = examine(cuda_plugin);
   const Status printed = context.json ? print_json(to_json(report)) : print_text(to_text(report));
   LOCKSTEP_TRY(printed, "result");
   return report.usable() ? 0 : exit_status(ErrorCode::kUnavailable);
@@ -106,7 +109,9 @@ void add_doctor_command(CLI::App& root, CommandContext& context) {
        .exit_status = "0 models run here, warnings or not; 64 wrong usage; 69 no device can run a "
                       "model; 70 a bug; 74 I/O; 78 bad configuration."});
   add_json_flag(command, context);
-  set_action(command, context, [&context] { return doctor(context); });
+  auto plugin = std::make_shared<std::string>();
+  add_cuda_plugin_option(command, *plugin);
+  set_action(command, context, [&context, plugin] { return doctor(context, *plugin); });
 }
 
 }  // namespace lockstep

@@ -31,6 +31,13 @@ int available_cores() {
   return std::max(1, CPU_COUNT(&mask));
 }
 
+CLI::Option* add_cuda_plugin_option(CLI::App& command, std::string& plugin) {
+  return add_text(
+             command, "--cuda-plugin", plugin,
+             "The library that computes on CUDA devices. [lockstep-cuda.so beside the executable]")
+      ->type_name("FILE");
+}
+
 void add_replica_options(CLI::App& command, ReplicaOptions& options, bool with_threads) {
   const std::string group = "Parallelism";
   add_text(command, "--model", options.model, "A store made by `lockstep shard`.")
@@ -51,9 +58,9 @@ void add_replica_options(CLI::App& command, ReplicaOptions& options, bool with_t
            "auto, cuda, cpu, cpu:reference, cpu:avx2 or cpu:avx512vnni.")
       ->type_name("NAME")
       ->group(group);
-  add_text(command, "--cuda-plugin", options.cuda_plugin,
-           "The library that computes on CUDA devices. [lockstep-cuda.so beside the executable]")
-      ->type_name("FILE")
+  add_cuda_plugin_option(command, options.cuda_plugin)->group(group);
+  add_choice(command, "--cuda-graphs", options.cuda_graphs, {"on", "off"},
+             "Launch steps of up to 32 tokens as CUDA graphs; off for debugging.")
       ->group(group);
   add_integer(command, "--ctx-size", options.context_tokens, {0, 1U << 24},
               "Prompt and completion tokens together, at most; 0 is the model's context.")
@@ -75,6 +82,7 @@ Result<std::unique_ptr<ReplicaSession>> ReplicaSession::open(const ReplicaOption
   config.weights = options.weights;
   config.device = options.device;
   config.cuda_plugin = options.cuda_plugin;
+  config.cuda_graphs = options.cuda_graphs == "on";
   config.context_tokens = options.context_tokens;
   config.chunk_tokens = options.chunk_tokens;
   config.max_step_tokens = std::max(config.max_step_tokens, options.chunk_tokens);

@@ -23,6 +23,7 @@ struct ReplicaOptions {
   std::optional<int> threads;
   std::string device = "auto";
   std::string cuda_plugin;
+  std::string cuda_graphs = "on";
   std::uint32_t context_tokens = 0;
   int chunk_tokens = 512;
   std::string transport = "auto";
@@ -30,6 +31,7 @@ struct ReplicaOptions {
 
 // --model, --ranks, --weights, --device, --ctx-size, --chunk, --transport, and --threads unless the
 // subcommand has its own.
+CLI::Option* add_cuda_plugin_option(CLI::App& command, std::string& plugin);
 void add_replica_options(CLI::App& command, ReplicaOptions& options, bool with_threads = true);
 
 // Processors of this process's affinity mask.

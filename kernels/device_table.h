@@ -10,11 +10,12 @@
 
 namespace lockstep::cuda {
 
-inline constexpr std::uint32_t kDeviceTableVersion = 1;
+inline constexpr std::uint32_t kDeviceTableVersion = 2;
 inline constexpr const char* kDeviceTableFunction = "lockstep_device_table";
 
 using DeviceError = int;
 using DeviceStream = void*;
+using DeviceGraph = void*;
 
 struct DeviceProperties {
   char name[128];
@@ -42,6 +43,13 @@ struct DeviceRuntime {
   DeviceError (*make_stream)(DeviceStream* stream);
   DeviceError (*end_stream)(DeviceStream stream);
   DeviceError (*wait)(DeviceStream stream);  // Until all that was enqueued is done.
+
+  // Operations enqueued between the first two are recorded, with the arguments that they have now,
+  // and not run; a graph runs them all again at the cost of one launch.
+  DeviceError (*begin_recording)(DeviceStream stream);
+  DeviceError (*end_recording)(DeviceStream stream, DeviceGraph* graph);
+  DeviceError (*run_graph)(DeviceGraph graph, DeviceStream stream);
+  DeviceError (*end_graph)(DeviceGraph graph);
 };
 
 // The launchers of device_ops.h.

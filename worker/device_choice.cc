@@ -22,7 +22,8 @@ Result<const cuda::DeviceTable*> open_plugin(const std::string& path) {
   void* library = ::dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (library == nullptr) {
     const char* reason = ::dlerror();
-    return Error{ErrorCode::kUnavailable, reason == nullptr ? path : reason};
+    return Error{ErrorCode::kUnavailable, std::string(reason == nullptr ? path : reason) +
+                                              " (`make cuda` builds it; --cuda-plugin names it)"};
   }
   const auto table =
       reinterpret_cast<cuda::DeviceTableFunction>(::dlsym(library, cuda::kDeviceTableFunction));
@@ -32,8 +33,12 @@ Result<const cuda::DeviceTable*> open_plugin(const std::string& path) {
   return table();
 }
 
-// The device that a local rank uses.
-Result<DeviceChoice> find_device(const std::string& path, int local_rank) {
+struct Cuda {
+  const cuda::DeviceTable* table;
+  int devices;  // At least one.
+};
+
+Result<Cuda> open_cuda(const std::string& path) {
   LOCKSTEP_TRY_ASSIGN(const cuda::DeviceTable* table, open_plugin(path), "no CUDA plug-in");
   const cuda::DeviceRuntime& runtime = table->runtime;
   int driver = 0;
@@ -45,7 +50,7 @@ Result<DeviceChoice> find_device(const std::string& path, int local_rank) {
     const std::string reason = error == 0 ? "the driver sees none" : runtime.error_text(error);
     return Error{ErrorCode::kUnavailable, "no CUDA device: " + reason};
   }
-  return DeviceChoice{"cuda", nullptr, {table, local_rank % count}, count};
+  return Cuda{table, count};
 }
 
 }  // namespace
@@ -56,16 +61,34 @@ Result<DeviceChoice> choose_device(const std::string& name, const std::string& p
   const std::string path = plugin_path(plugin);
   std::error_code ignored;
   if (name == "cuda" || (any && std::filesystem::exists(path, ignored))) {
-    Result<DeviceChoice> device = find_device(path, local_rank);
-    if (device.ok() || !any) return device;
+    Result<Cuda> found = open_cuda(path);
+    if (found.ok()) {
+      const Cuda& cuda = found.value();
+      return DeviceChoice{"cuda", nullptr, {cuda.table, local_rank % cuda.devices}, cuda.devices};
+    }
+    if (!any) return std::move(found).error();
     if (local_rank == 0) {
-      log_event(LogLevel::kInfo, "device_cpu",
-                {{"instead_of", "cuda"}, {"reason", device.error().message}});
+      log_event(LogLevel::kWarning, "device_cpu",
+                {{"instead_of", "cuda"}, {"reason", found.error().message}});
     }
   }
   auto backend = kernels::find_backend(name);
   if (!backend.ok()) return std::move(backend).error();
   return DeviceChoice{std::string(backend.value()->name), backend.value(), {}, 0};
+}
+
+Result<std::vector<cuda::DeviceProperties>> cuda_devices(const std::string& plugin) {
+  LOCKSTEP_TRY_ASSIGN(const Cuda found, open_cuda(plugin_path(plugin)), "cuda");
+  std::vector<cuda::DeviceProperties> devices(static_cast<std::size_t>(found.devices));
+  for (int i = 0; i < found.devices; ++i) {
+    const cuda::DeviceError error =
+        found.table->runtime.properties(i, &devices[static_cast<std::size_t>(i)]);
+    if (error != 0) {
+      return Error{ErrorCode::kUnavailable,
+                   "device " + std::to_string(i) + ": " + found.table->runtime.error_text(error)};
+    }
+  }
+  return devices;
 }
 
 }  // namespace lockstep

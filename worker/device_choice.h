@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "worker/model_runner.h"
 
@@ -20,5 +21,8 @@ struct DeviceChoice {
 // device is missing. Other names are those of kernels::find_backend.
 Result<DeviceChoice> choose_device(const std::string& name, const std::string& plugin,
                                    int local_rank);
+
+// The devices that "cuda" could take; kUnavailable as above.
+Result<std::vector<cuda::DeviceProperties>> cuda_devices(const std::string& plugin);
 
 }  // namespace lockstep

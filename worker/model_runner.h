@@ -46,6 +46,7 @@ struct RunnerCounts {
 struct DeviceTarget {
   const cuda::DeviceTable* table = nullptr;
   int index = 0;
+  bool graphs = true;  // Steps of few tokens are recorded once and then launched as a whole.
 };
 
 // How one rank computes.

@@ -82,9 +82,10 @@ Result<std::unique_ptr<Rank>> Rank::start(const Store& store, const ReplicaConfi
 
   const auto load = [&]() -> Status {
     const ReplicaConfig& c = rank->config_;
-    LOCKSTEP_TRY_ASSIGN(const DeviceChoice choice,
-                        choose_device(c.device, c.cuda_plugin, c.local_rank), "device");
+    LOCKSTEP_TRY_ASSIGN(DeviceChoice choice, choose_device(c.device, c.cuda_plugin, c.local_rank),
+                        "device");
     rank->device_ = choice.name;
+    choice.device.graphs = c.cuda_graphs;
     const Range run = rank->runs_[static_cast<std::size_t>(group.rank())];
     const ModelConfig& model = rank->manifest().config;
     const KvCacheShape shape{model.num_layers, c.num_blocks,

@@ -19,6 +19,7 @@ struct ReplicaConfig {
   std::vector<double> weights;       // Share of each rank; empty: equal.
   std::string device = "auto";       // The ranks may differ in what "auto" means; the bits do not.
   std::string cuda_plugin;           // lockstep-cuda.so; empty: beside the executable.
+  bool cuda_graphs = true;           // See DeviceTarget.
   int local_rank = 0;                // Of the ranks on this node: picks the device.
   int ranks_in_process = 1;          // That surely share its devices.
   int threads = 1;                   // Compute threads per rank.

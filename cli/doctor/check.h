@@ -36,7 +36,8 @@ std::vector<Check> memory_checks();
 std::vector<Check> runtime_checks();  // MPI, GPUs, HDF5.
 std::vector<Check> system_checks();   // Disk, limits, Slurm.
 
-std::vector<DeviceReport> device_reports();
+// `cuda_plugin`: lockstep-cuda.so; empty: beside the executable.
+std::vector<DeviceReport> device_reports(const std::string& cuda_plugin);
 
 // The features among those that the kernels care for, with whether this processor has each (as the
 // kernel of the operating system enables it).

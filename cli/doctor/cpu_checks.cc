@@ -167,20 +167,4 @@ std::vector<Check> cpu_checks() {
   return checks;
 }
 
-std::vector<DeviceReport> device_reports() {
-  std::vector<DeviceReport> reports;
-  const auto chosen = kernels::find_backend("auto");
-  for (const kernels::Backend* backend : kernels::all_backends()) {
-    DeviceReport report{.name = std::string(backend->name), .available = backend->available()};
-    if (report.available) {
-      report.reason = chosen.ok() && chosen.value() == backend ? "chosen by `auto`" : "";
-    } else {
-      const auto refused = kernels::find_backend(backend->name);
-      report.reason = refused.ok() ? "not available" : refused.error().message;
-    }
-    reports.push_back(report);
-  }
-  return reports;
-}
-
 }  // namespace lockstep

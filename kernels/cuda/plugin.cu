@@ -55,6 +55,26 @@ DeviceError make_stream(DeviceStream* stream) {
 DeviceError end_stream(DeviceStream stream) { return cudaStreamDestroy(stream_of(stream)); }
 DeviceError wait(DeviceStream stream) { return cudaStreamSynchronize(stream_of(stream)); }
 
+DeviceError begin_recording(DeviceStream stream) {
+  return cudaStreamBeginCapture(stream_of(stream), cudaStreamCaptureModeThreadLocal);
+}
+DeviceError end_recording(DeviceStream stream, DeviceGraph* graph) {
+  cudaGraph_t recorded = nullptr;
+  cudaError_t error = cudaStreamEndCapture(stream_of(stream), &recorded);
+  if (error != cudaSuccess) return error;
+  cudaGraphExec_t made = nullptr;
+  error = cudaGraphInstantiate(&made, recorded, 0);
+  (void)cudaGraphDestroy(recorded);
+  *graph = made;
+  return error;
+}
+DeviceError run_graph(DeviceGraph graph, DeviceStream stream) {
+  return cudaGraphLaunch(static_cast<cudaGraphExec_t>(graph), stream_of(stream));
+}
+DeviceError end_graph(DeviceGraph graph) {
+  return cudaGraphExecDestroy(static_cast<cudaGraphExec_t>(graph));
+}
+
 constexpr DeviceTable kTable = {
     .version = kDeviceTableVersion,
     .runtime = {.driver_version = driver_version,
@@ -69,7 +89,11 @@ constexpr DeviceTable kTable = {
                 .fill = fill,
                 .make_stream = make_stream,
                 .end_stream = end_stream,
-                .wait = wait},
+                .wait = wait,
+                .begin_recording = begin_recording,
+                .end_recording = end_recording,
+                .run_graph = run_graph,
+                .end_graph = end_graph},
     .operations = kDeviceOperations,
 };
 

@@ -38,9 +38,12 @@ TEST(Checks, GiveAFixWithEveryThingThatIsMissing) {
 }
 
 TEST(DeviceReports, SayWhyADeviceIsNotAvailable) {
-  const std::vector<DeviceReport> devices = device_reports();
-  ASSERT_FALSE(devices.empty());
-  EXPECT_EQ(devices.front().name, "cpu:reference");
+  const std::vector<DeviceReport> devices = device_reports("/nowhere/lockstep-cuda.so");
+  ASSERT_GE(devices.size(), 2);
+  EXPECT_EQ(devices[0].name, "cuda");
+  EXPECT_FALSE(devices[0].available);
+  EXPECT_NE(devices[0].reason.find("/nowhere/lockstep-cuda.so"), std::string::npos);
+  EXPECT_EQ(devices[1].name, "cpu:reference");
   int chosen = 0;
   for (const DeviceReport& device : devices) {
     chosen += device.reason == "chosen by `auto`" ? 1 : 0;

@@ -107,6 +107,7 @@ class GgufWriter {
 
 // The shape of a random model.
 struct TinyLlama {
+  std::uint32_t context = 128;
   std::uint32_t layers = 2;
   std::uint32_t dim = 64;
   std::uint32_t ffn = 96;
@@ -161,7 +162,7 @@ inline GgufWriter tiny_llama(const TinyLlama& shape = {}) {
   std::mt19937_64 random(shape.seed);
   GgufWriter out;
   out.set_text("general.architecture", "llama");
-  out.set_u32("llama.block_count", shape.layers).set_u32("llama.context_length", 128);
+  out.set_u32("llama.block_count", shape.layers).set_u32("llama.context_length", shape.context);
   out.set_u32("llama.embedding_length", shape.dim).set_u32("llama.feed_forward_length", shape.ffn);
   out.set_u32("llama.attention.head_count", shape.heads);
   out.set_u32("llama.attention.head_count_kv", shape.kv_heads);

@@ -5,10 +5,10 @@
 namespace lockstep {
 
 std::vector<cuda::KvTiles> lay_out_cache(DeviceArena& arena, const DeviceShapes& shapes,
-                                         int num_blocks) {
+                                         const StepLimits& limits) {
   const ModelConfig& model = *shapes.model;
-  const auto tiles =
-      static_cast<std::size_t>(num_blocks) * static_cast<std::size_t>(shapes.kv_heads.size());
+  const auto tiles = (static_cast<std::size_t>(limits.num_blocks) + 1) *
+                     static_cast<std::size_t>(shapes.kv_heads.size());
   const std::size_t bytes = tiles * cuda::kv_tile_bytes(model.head_size, model.kv_bits);
   std::vector<cuda::KvTiles> layers;
   for (int layer = 0; layer < model.num_layers; ++layer) {

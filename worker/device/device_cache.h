@@ -1,4 +1,5 @@
-// The keys and values of one rank on a device: a cuda::KvTiles for every layer.
+// The keys and values of one rank on a device: a cuda::KvTiles for every layer, with a block more
+// than the limits say: number limits.num_blocks, where padding goes.
 #pragma once
 
 #include <vector>
@@ -9,6 +10,6 @@
 namespace lockstep {
 
 std::vector<cuda::KvTiles> lay_out_cache(DeviceArena& arena, const DeviceShapes& shapes,
-                                         int num_blocks);
+                                         const StepLimits& limits);
 
 }  // namespace lockstep

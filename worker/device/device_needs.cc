@@ -15,7 +15,7 @@ Status check_device_memory(const Manifest& manifest, Range run, const RunnerConf
                "device " + std::to_string(config.device.index));
   const DeviceShapes shapes = device_shapes(manifest, run);
   const DeviceNeeds needs =
-      device_needs(shapes, {config.max_step_tokens, config.context_tokens}, config.num_blocks);
+      device_needs(shapes, {config.max_step_tokens, config.context_tokens, config.num_blocks});
   const std::uint64_t share = properties.free_bytes / static_cast<std::uint64_t>(sharers);
   if (needs.total() <= share) return {};
   return Error{ErrorCode::kExhausted,

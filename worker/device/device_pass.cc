@@ -33,6 +33,11 @@ std::uint64_t multiply_adds(const LayerShard& layer) {
   return sum;
 }
 
+std::uint64_t linear_calls(const DeviceLayer& layer) {
+  constexpr std::size_t kOutputAndDown = 2;
+  return layer.projections.size() + kOutputAndDown + (layer.fused ? 1U : 2U);
+}
+
 }  // namespace
 
 DevicePass::DevicePass(const ModelShard& shard, std::span<const Range> runs, Communicator& group,
@@ -42,8 +47,9 @@ DevicePass::DevicePass(const ModelShard& shard, std::span<const Range> runs, Com
       group_(group),
       device_(*config.device.table),
       device_index_(config.device.index),
-      limits_{config.max_step_tokens, config.context_tokens},
-      rope_(shard.config().rope_frequencies) {
+      limits_{config.max_step_tokens, config.context_tokens, config.num_blocks},
+      rope_(shard.config().rope_frequencies),
+      use_graphs_(config.device.graphs && group.world_size() == 1) {
   // As on CPU ranks, which this one may have for peers: the leftmost rank folds its own.
   for (const Range& run : runs) segments_of_rank_.push_back(run.size());
   segments_of_rank_[0] = 1;
@@ -54,6 +60,7 @@ DevicePass::~DevicePass() {
   if (stream_ == nullptr) return;
   (void)device_.runtime.use_device(device_index_);
   (void)device_.runtime.wait(stream_);
+  for (const auto& [shape, graph] : graphs_) (void)device_.runtime.end_graph(graph);
   (void)device_.runtime.end_stream(stream_);
 }
 
@@ -62,15 +69,15 @@ Result<std::unique_ptr<StepPass>> DevicePass::create(const ModelShard& shard,
                                                      Communicator& group,
                                                      const RunnerConfig& config) {
   std::unique_ptr<DevicePass> pass(new DevicePass(shard, runs, group, config));
-  LOCKSTEP_TRY(pass->load(config), "load");
+  LOCKSTEP_TRY(pass->load(), "load");
   return std::unique_ptr<StepPass>(std::move(pass));
 }
 
-Status DevicePass::load(const RunnerConfig& config) {
+Status DevicePass::load() {
   LOCKSTEP_TRY(check(device_.runtime.use_device(device_index_), "use device"), "device");
   LOCKSTEP_TRY(check(device_.runtime.make_stream(&stream_), "make stream"), "device");
   shapes_ = device_shapes(shard_.manifest(), shard_.run());
-  const DeviceNeeds needs = device_needs(shapes_, limits_, config.num_blocks);
+  const DeviceNeeds needs = device_needs(shapes_, limits_);
   LOCKSTEP_TRY_ASSIGN(workspace_memory_, DeviceMemory::allocate(device_, needs.workspace),
                       "workspace");
   LOCKSTEP_TRY_ASSIGN(cache_memory_, DeviceMemory::allocate(device_, needs.cache), "KV cache");
@@ -79,7 +86,7 @@ Status DevicePass::load(const RunnerConfig& config) {
       weights_, DeviceShard::load(device_, stream_, shard_, shapes_, workspace_memory_.data()),
       "shard");
   DeviceArena cache = cache_memory_.arena();
-  cache_ = lay_out_cache(cache, shapes_, config.num_blocks);
+  cache_ = lay_out_cache(cache, shapes_, limits_);
   DeviceArena workspace = workspace_memory_.arena();
   workspace_ = StepWorkspace::lay_out(workspace, shapes_, limits_);
   return {};
@@ -96,7 +103,9 @@ Status DevicePass::begin(const StepBatch& batch) {
   std::uint32_t positions = 0;
   for (const BatchToken& token : batch.tokens) positions = std::max(positions, token.position + 1);
   rope_.grow(positions);
-  tables_ = StepTables::make(batch, shapes_, rope_, workspace_.tables, workspace_.split_cells);
+  const StepShape shape =
+      StepShape::of(batch, shapes_, limits_, workspace_.split_cells, use_graphs_);
+  tables_ = StepTables::make(batch, shapes_, rope_, workspace_, shape);
   if (tables_.bytes.size() > workspace_.table_bytes) {
     return Error{ErrorCode::kInvalidArgument, "plan: its block tables are longer than the context"};
   }
@@ -104,7 +113,7 @@ Status DevicePass::begin(const StepBatch& batch) {
                                              tables_.bytes.size(), stream_),
                      "copy tables"),
                "begin");
-  const std::size_t sequences = batch.tables.size();
+  const std::size_t sequences = batch.tables.size() + 1;
   LOCKSTEP_TRY(check(device_.runtime.fill(workspace_.flags, 0xFF, sequences * sizeof(std::uint32_t),
                                           stream_),
                      "clear flags"),
@@ -145,7 +154,7 @@ Status DevicePass::embed() {
 ActivationTiles DevicePass::codes(const ActivationTiles& of, const Segments& segments) const {
   ActivationTiles tiles = of;
   tiles.segments = segments;
-  tiles.num_tokens = num_tokens();
+  tiles.num_tokens = padded_tokens();
   return tiles;
 }
 
@@ -162,7 +171,6 @@ Status DevicePass::quantize(const Quantized& q) {
 
 Status DevicePass::linear(const WeightTiles& weight, const ActivationTiles& input, float* output,
                           int stride, LinearResult result) {
-  ++counts_.linear_calls;
   return check(device_.operations.linear({weight, input, output, stride, result}, stream_),
                "linear");
 }
@@ -186,7 +194,7 @@ Status DevicePass::attend(int index) {
                                            tables_.cosines,
                                            tables_.sines,
                                            model().rotary_dims,
-                                           num_tokens(),
+                                           padded_tokens(),
                                            heads,
                                            tables_.positions,
                                            cache,
@@ -201,15 +209,15 @@ Status DevicePass::attend(int index) {
                            cache,
                            workspace_.attended,
                            tables_.tiles,
-                           tables_.num_tiles,
+                           tables_.shape.num_tiles,
                            heads,
                            group - shapes_.heads.begin % group,
                            group};
-  args.num_tokens = num_tokens();
-  if (tables_.split) {
+  args.num_tokens = padded_tokens();
+  if (tables_.shape.split) {
     args.sums = workspace_.block_sums;
     args.states = workspace_.block_states;
-    args.max_blocks = tables_.max_blocks;
+    args.max_blocks = tables_.shape.max_blocks;
   }
   return check(device_.operations.attention(args, stream_), "attention");
 }
@@ -261,8 +269,8 @@ Status DevicePass::feed_forward(int index) {
   } else {
     LOCKSTEP_TRY(linear(layer.gate, input, workspace_.gate, width, LinearResult::kFold), "gate");
     LOCKSTEP_TRY(linear(layer.up, input, workspace_.up, width, LinearResult::kFold), "up");
-    const cuda::SwigluArgs swiglu{workspace_.gate,  workspace_.up, width,        kPanelRows,
-                                  workspace_.gated, width,         num_tokens(), width};
+    const cuda::SwigluArgs swiglu{workspace_.gate,  workspace_.up, width,           kPanelRows,
+                                  workspace_.gated, width,         padded_tokens(), width};
     LOCKSTEP_TRY(check(device_.operations.swiglu(swiglu, stream_), "swiglu"), "feed-forward");
   }
   const ActivationTiles gated = codes(workspace_.gated_codes, weights_.gated_segments());
@@ -281,12 +289,35 @@ Status DevicePass::run_layer(int index) {
   return feed_forward(index);
 }
 
-Status DevicePass::run_layers(int first, int last) {
+Status DevicePass::enqueue_layers(int first, int last) {
   for (int index = first; index < last; ++index) {
     LOCKSTEP_TRY(run_layer(index), "layer " + std::to_string(index));
-    counts_.multiply_adds += size_of(num_tokens()) * multiply_adds(shard_.layer(index));
   }
   return {};
+}
+
+Status DevicePass::run_graph() {
+  auto found = graphs_.find(tables_.shape);
+  if (found == graphs_.end()) {
+    LOCKSTEP_TRY(check(device_.runtime.begin_recording(stream_), "begin a graph"), "graph");
+    const Status enqueued = enqueue_layers(0, model().num_layers);
+    cuda::DeviceGraph graph = nullptr;
+    const Status ended = check(device_.runtime.end_recording(stream_, &graph), "end a graph");
+    LOCKSTEP_TRY(enqueued, "graph");
+    LOCKSTEP_TRY(ended, "graph");
+    found = graphs_.emplace(tables_.shape, graph).first;
+  }
+  return check(device_.runtime.run_graph(found->second, stream_), "run a graph");
+}
+
+Status DevicePass::run_layers(int first, int last) {
+  for (int index = first; index < last; ++index) {
+    counts_.multiply_adds += size_of(num_tokens()) * multiply_adds(shard_.layer(index));
+    counts_.linear_calls += linear_calls(weights_.layer(index));
+  }
+  const bool whole = first == 0 && last == model().num_layers;
+  const bool few = padded_tokens() <= kMostRoundedTokens;
+  return use_graphs_ && whole && few ? run_graph() : enqueue_layers(first, last);
 }
 
 Result<std::span<const float>> DevicePass::hidden_of(int token) {
@@ -317,6 +348,7 @@ Status DevicePass::head_rows(int begin, int count) {
   const int stride = shapes_.vocab_columns();
   LOCKSTEP_TRY(linear(weights_.head(), input, workspace_.logits, stride, LinearResult::kFold),
                "head");
+  ++counts_.linear_calls;
   const int vocab = shapes_.vocab.size();
   const int at_once = vocab == stride ? count : 1;  // Rows; the padding of the last panel stays.
   for (int i = 0; i < count; i += at_once) {

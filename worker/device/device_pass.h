@@ -2,6 +2,7 @@
 // for but what other ranks, a hook or the leader want to see.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <span>
 #include <string_view>
@@ -36,10 +37,11 @@ class DevicePass final : public StepPass {
  private:
   DevicePass(const ModelShard& shard, std::span<const Range> runs, Communicator& group,
              const RunnerConfig& config);
-  Status load(const RunnerConfig& config);
+  Status load();
 
   const ModelConfig& model() const { return shard_.config(); }
   int num_tokens() const { return static_cast<int>(batch_->tokens.size()); }
+  int padded_tokens() const { return tables_.shape.tokens; }
   Status check(cuda::DeviceError error, std::string_view what) const {
     return device_status(device_, error, what);
   }
@@ -61,6 +63,9 @@ class DevicePass final : public StepPass {
                 int stride, cuda::LinearResult result);
 
   Status embed();
+  Status enqueue_layers(int first, int last);
+  // All layers as one graph of the step's shape, which is recorded when the shape is first met.
+  Status run_graph();
   Status run_layer(int index);
   Status attend(int index);
   Status feed_forward(int index);
@@ -87,6 +92,10 @@ class DevicePass final : public StepPass {
   DeviceMemory workspace_memory_;
   std::vector<cuda::KvTiles> cache_;
   StepWorkspace workspace_;
+
+  // At most 8 numbers of tokens times the powers of two of a context's blocks.
+  const bool use_graphs_;
+  std::map<StepShape, cuda::DeviceGraph> graphs_;
 
   const StepBatch* batch_ = nullptr;
   StepTables tables_;

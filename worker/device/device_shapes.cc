@@ -91,9 +91,9 @@ DeviceShapes device_shapes(const Manifest& manifest, Range run) {
   return shapes;
 }
 
-DeviceNeeds device_needs(const DeviceShapes& shapes, const StepLimits& limits, int num_blocks) {
+DeviceNeeds device_needs(const DeviceShapes& shapes, const StepLimits& limits) {
   DeviceArena cache;
-  lay_out_cache(cache, shapes, num_blocks);
+  lay_out_cache(cache, shapes, limits);
   DeviceArena workspace;
   StepWorkspace::lay_out(workspace, shapes, limits);
   return {shapes.weight_bytes, cache.bytes_used(),

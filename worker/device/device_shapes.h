@@ -39,6 +39,7 @@ DeviceShapes device_shapes(const Manifest& manifest, Range run);
 struct StepLimits {
   int tokens = 0;
   std::uint32_t context_tokens = 0;  // Of one sequence.
+  int num_blocks = 0;                // KV blocks; the device has one more, for padding.
 };
 
 // Bytes that a rank needs on its device.
@@ -50,6 +51,6 @@ struct DeviceNeeds {
   std::uint64_t total() const { return weights + cache + workspace; }
 };
 
-DeviceNeeds device_needs(const DeviceShapes& shapes, const StepLimits& limits, int num_blocks);
+DeviceNeeds device_needs(const DeviceShapes& shapes, const StepLimits& limits);
 
 }  // namespace lockstep

@@ -1,16 +1,39 @@
 // What a step tells a device: one run of bytes, uploaded at once.
 #pragma once
 
+#include <compare>
 #include <cstdint>
 #include <span>
 #include <vector>
 
 #include "kernels/device_ops.h"
 #include "worker/device/device_shapes.h"
+#include "worker/device/step_workspace.h"
 #include "worker/rope_table.h"
 #include "worker/runner/step_batch.h"
 
 namespace lockstep {
+
+// What the arguments of a step's layers depend on: with equal shapes they are equal, wherever the
+// step's tokens are.
+struct StepShape {
+  int tokens = 0;  // With padding behind those of the batch: it writes into the spare KV block, and
+                   // nobody reads what becomes of it.
+  int num_tiles = 0;   // Likewise: tiles without tokens behind the others.
+  int max_blocks = 0;  // Of 128 keys, of any token; at least.
+  bool split = false;  // Attention computes blocks of keys apart.
+
+  auto operator<=>(const StepShape&) const = default;
+
+  // `rounded`: up to one of few shapes, if the batch is one of few tokens. `split_cells`: see
+  // StepWorkspace.
+  static StepShape of(const StepBatch& batch, const DeviceShapes& shapes, const StepLimits& limits,
+                      int split_cells, bool rounded);
+};
+
+// Steps of more tokens are never rounded: launching their operations takes less time than running
+// them.
+inline constexpr int kMostRoundedTokens = 32;
 
 struct StepTables {
   // Pointers are the device's.
@@ -22,15 +45,13 @@ struct StepTables {
   const cuda::AttentionTile* tiles = nullptr;
   const std::int32_t* logit_rows = nullptr;       // [logit tokens]: which token each is ...
   const std::int32_t* logit_sequences = nullptr;  // ... and its sequence.
-  int num_tiles = 0;
-  int max_blocks = 0;  // Of 128 keys, of any token.
-  bool split = false;  // Attention computes blocks of keys apart.
+  StepShape shape;
 
-  std::vector<std::uint8_t> bytes;  // To be copied to `device`.
+  std::vector<std::uint8_t> bytes;  // To be copied to workspace.tables.
 
-  // `device`: memory for them; `split_cells`: see StepWorkspace. Requires: rope has all positions.
+  // Requires: rope has all positions.
   static StepTables make(const StepBatch& batch, const DeviceShapes& shapes, const RopeTable& rope,
-                         std::uint8_t* device, int split_cells);
+                         const StepWorkspace& workspace, const StepShape& shape);
 };
 
 }  // namespace lockstep

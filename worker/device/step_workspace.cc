@@ -35,7 +35,8 @@ std::size_t bytes_of_tables(const DeviceShapes& shapes, const StepLimits& limits
   constexpr std::size_t kAlignment = 256;
   const std::size_t tokens = size_of(limits.tokens);
   const std::size_t tiles = tokens * size_of(ceil_div(rows_of_token(shapes), cuda::kSplitTileRows));
-  const std::size_t blocks = tokens * ceil_div<std::uint32_t>(limits.context_tokens, kBlockTokens);
+  const std::size_t blocks =
+      tokens * ceil_div<std::uint32_t>(limits.context_tokens, kBlockTokens) + 1;
   const std::size_t angles = tokens * size_of(shapes.model->rotary_dims);
   return (6 * tokens + blocks + angles) * 4 + tiles * sizeof(cuda::AttentionTile) +
          kTables * kAlignment;
@@ -79,7 +80,8 @@ StepWorkspace StepWorkspace::lay_out(DeviceArena& arena, const DeviceShapes& sha
   w.split_cells = std::max(blocks, std::min(wanted, kMostSplitCells));
   w.block_sums = arena.take<float>(size_of(w.split_cells, heads) * size_of(model.head_size));
   w.block_states = arena.take<float>(size_of(w.split_cells, heads) * 2);
-  w.flags = arena.take<std::uint32_t>(size_of(tokens));
+  w.flags = arena.take<std::uint32_t>(size_of(tokens + 1));
+  w.spare_block = limits.num_blocks;
   w.table_bytes = bytes_of_tables(shapes, limits);
   w.tables = arena.take<std::uint8_t>(w.table_bytes);
   return w;

@@ -28,7 +28,8 @@ struct StepWorkspace {
   float* block_sums = nullptr;    // [split_cells, heads, head_size]: of tokens times blocks of keys
   float* block_states = nullptr;  // [split_cells, heads, 2]
   int split_cells = 0;
-  std::uint32_t* flags = nullptr;  // [sequences]
+  std::int32_t spare_block = 0;    // Of the cache, for padding.
+  std::uint32_t* flags = nullptr;  // [sequences and one for padding]
   std::uint8_t* tables = nullptr;  // What the host uploads for a step.
   std::size_t table_bytes = 0;
 

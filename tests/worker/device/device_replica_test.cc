@@ -46,6 +46,31 @@ TEST(DeviceReplica, GivesTheProcessorsAnswer) {
   expect_one_answer(imported(tiny_llama(shape()), 8), {1, 4});
 }
 
+// Contexts that grow over blocks of 128 keys while others join and leave: every shape of step is
+// met more than once, with and without padding.
+TEST(DeviceReplica, GraphsChangeNoBit) {
+  TinyLlama longer = shape();
+  longer.context = 512;
+  const Store store = imported(tiny_llama(longer));
+  const std::vector<Request> requests = {request_of(121, 24), request_of(250, 12, 0.9F),
+                                         request_of(3, 9), request_of(60, 3, 1.5F)};
+  std::vector<ReplicaAnswer> wanted;
+  for (const Request& request : requests) {
+    wanted.push_back(answers(*start(store, 1), {request})[0]);
+  }
+  for (const bool graphs : {true, false}) {
+    ReplicaConfig config = on_device();
+    config.cuda_graphs = graphs;
+    config.chunk_tokens = 40;
+    const auto replica = start(store, 1, config);
+    const std::vector<ReplicaAnswer> got = answers(*replica, requests);
+    for (std::size_t i = 0; i < requests.size(); ++i) {
+      expect_equal(got[i], wanted[i],
+                   std::string(graphs ? "with" : "without") + " graphs, " + std::to_string(i));
+    }
+  }
+}
+
 TEST(DeviceReplica, TakesMatricesOfSeveralFormatsApart) {
   TinyLlama mixed = shape();
   mixed.tied = false;
