@@ -10,6 +10,7 @@ constexpr int kFoldThreads = 128;
 
 // Folds the blocks of one token and head. Grid: heads, tokens.
 __global__ void __launch_bounds__(kFoldThreads) attention_fold_kernel(AttentionArgs args) {
+  follow_previous();
   const std::size_t row = static_cast<std::size_t>(blockIdx.y) * args.num_heads + blockIdx.x;
   const int num_blocks = args.batch.positions[blockIdx.y] / kKeyBlock + 1;
   const int head_size = args.cache.head_size;

@@ -193,6 +193,7 @@ __device__ __forceinline__ void score_block(const QueryRows& rows, const KvStage
 template <int kBits, int kGroups>
 __global__ void __launch_bounds__(kMaxWarps * 32)
     attention_kernel(AttentionArgs args, AttentionShape shape) {
+  follow_previous();
   constexpr int kSlice = groups_of_slice(kGroups);
   const bool split = args.sums != nullptr;
   const int head_size = args.cache.head_size;

@@ -67,6 +67,19 @@ __device__ __forceinline__ void wait_copies() {
   asm volatile("cp.async.wait_group %0;" ::"n"(kNewestLeft) : "memory");
 }
 
+// A kernel may begin while the one before it on the stream still runs; every thread says from where
+// on it needs what that one wrote (programmatic dependent launch, compute capability 9.0 on).
+__device__ __forceinline__ void let_next_begin() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
+#endif
+}
+__device__ __forceinline__ void wait_for_previous() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
+
 __device__ __forceinline__ float fused_multiply_add(float a, float b, float c) {
   return __fmaf_rn(a, b, c);
 }
@@ -94,8 +107,19 @@ struct LaunchShape {
   std::size_t shared_bytes = 0;
 };
 
-// Enqueues kernel(args...) and returns launch errors; what goes wrong inside shows when the stream
-// is next waited for.
+inline Error can_begin_early(bool* can) {
+  int device = 0;
+  int major = 0;
+  Error error = cudaGetDevice(&device);
+  if (error == cudaSuccess) {
+    error = cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device);
+  }
+  *can = major >= 9;
+  return error;
+}
+
+// Enqueues kernel(args...), which must call wait_for_previous(), and returns launch errors; what
+// goes wrong inside shows when the stream is next waited for.
 template <typename... Parameters, typename... Arguments>
 Error launch(void (*kernel)(Parameters...), const LaunchShape& shape, Stream stream,
              const Arguments&... arguments) {
@@ -110,6 +134,13 @@ Error launch(void (*kernel)(Parameters...), const LaunchShape& shape, Stream str
   config.blockDim = shape.block;
   config.dynamicSmemBytes = shape.shared_bytes;
   config.stream = stream;
+  cudaLaunchAttribute early{};
+  early.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+  early.val.programmaticStreamSerializationAllowed = 1;
+  bool can = false;
+  if (const Error error = can_begin_early(&can); error != cudaSuccess) return error;
+  config.attrs = &early;
+  config.numAttrs = can ? 1 : 0;
   return cudaLaunchKernelEx(&config, kernel, Parameters(arguments)...);
 }
 

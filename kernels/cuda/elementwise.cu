@@ -37,6 +37,7 @@ __device__ __forceinline__ PermutedWord permuted_word(WeightFormat format, int j
 
 // Grid: quads of the segments, panels.
 __global__ void __launch_bounds__(kThreads) permute_weights_kernel(PermuteWeightsArgs args) {
+  follow_previous();
   const WeightTiles& weights = args.weights;
   const Segments& segments = weights.segments;
   const int quad = segments.first_quad[args.first_segment] + static_cast<int>(blockIdx.x);
@@ -84,6 +85,7 @@ __device__ __forceinline__ std::int32_t stored_code(WeightFormat format, const s
 
 // Grid: tokens.
 __global__ void __launch_bounds__(kThreads) embed_kernel(EmbedArgs args) {
+  follow_previous();
   const WeightTiles& table = args.table;
   const Segments& segments = table.segments;
   const std::int32_t id = args.rows[blockIdx.x];
@@ -115,6 +117,7 @@ __global__ void __launch_bounds__(kThreads) embed_kernel(EmbedArgs args) {
 
 // Grid: columns / kThreads, tokens.
 __global__ void __launch_bounds__(kThreads) swiglu_kernel(SwigluArgs args) {
+  follow_previous();
   const auto i = static_cast<int>(blockIdx.x * kThreads + threadIdx.x);
   if (i >= args.width) return;
   const std::size_t place = static_cast<std::size_t>(blockIdx.y) * args.input_stride +
@@ -125,6 +128,7 @@ __global__ void __launch_bounds__(kThreads) swiglu_kernel(SwigluArgs args) {
 
 // Grid: columns / kThreads, tokens.
 __global__ void __launch_bounds__(kThreads) fold_kernel(FoldArgs args) {
+  follow_previous();
   const auto i = static_cast<int>(blockIdx.x * kThreads + threadIdx.x);
   if (i >= args.dim) return;
   const std::size_t place = static_cast<std::size_t>(blockIdx.y) * args.sum_stride + i;
@@ -149,6 +153,7 @@ struct Candidate {
 
 // Grid: rows.
 __global__ void __launch_bounds__(kThreads) argmax_kernel(ArgmaxArgs args) {
+  follow_previous();
   DEVICE_SHARED(float, values, kThreads / 32);
   DEVICE_SHARED(std::uint32_t, ids, kThreads / 32);
   DEVICE_SHARED(std::uint32_t, non_finite, kThreads / 32);

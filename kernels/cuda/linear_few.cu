@@ -88,41 +88,59 @@ __device__ __forceinline__ void multiply_quad(const std::uint8_t* shared, int fi
   }
 }
 
-// The sums of one task, [tile][row][token] in `sums`.
+// A segment of a panel: what a warp works on at a time.
+struct Task {
+  const std::uint8_t* weights;
+  int segment;
+  int first_quad;
+  int num_quads;
+};
+
+template <WeightFormat kFormat>
+__device__ __forceinline__ Task task_of(const LinearArgs& args, int panel, int segment) {
+  const Segments& segments = args.weight.segments;
+  const int first = segments.first_quad[segment];
+  return {args.weight.data + (static_cast<std::size_t>(panel) * segments.quads + first) *
+                                 weight_quad_bytes(kFormat),
+          segment, first, segments.first_quad[segment + 1] - first};
+}
+
+// Puts the first quads under way.
+template <WeightFormat kFormat>
+__device__ __forceinline__ void start_copies(const Task& task, std::uint8_t* pipeline) {
+  constexpr int kQuadBytes = weight_quad_bytes(kFormat);
+  for (int q = 0; q < kStages - 1; ++q) {
+    if (q < task.num_quads) {
+      copy_quad<kFormat>(pipeline + q * kQuadBytes,
+                         task.weights + static_cast<std::size_t>(q) * kQuadBytes, threadIdx.x % 32);
+    }
+    commit_copies();
+  }
+}
+
+// The sums of one task, [tile][row][token] in `sums`. Its copies have been started.
 template <WeightFormat kFormat, int kBits, int kTiles>
-__device__ void run_task(const LinearArgs& args, int panel, int segment, int first_tile,
+__device__ void run_task(const LinearArgs& args, const Task& task, int first_tile,
                          std::uint8_t* pipeline, float* sums) {
   constexpr int kQuadBytes = weight_quad_bytes(kFormat);
   const unsigned lane = threadIdx.x % 32;
-  const Segments& segments = args.weight.segments;
-  const int first = segments.first_quad[segment];
-  const int count = segments.first_quad[segment + 1] - first;
-  const std::uint8_t* weights =
-      args.weight.data + (static_cast<std::size_t>(panel) * segments.quads + first) * kQuadBytes;
   TileSource sources[kTiles];
   float acc[kTiles][4] = {};
 #pragma unroll
   for (int i = 0; i < kTiles; ++i) {
     sources[i] = tile_source<kBits>(args.input, first_tile + i, lane);
   }
-  for (int q = 0; q < kStages - 1; ++q) {
-    if (q < count) {
-      copy_quad<kFormat>(pipeline + q * kQuadBytes,
-                         weights + static_cast<std::size_t>(q) * kQuadBytes, lane);
-    }
-    commit_copies();
-  }
-  for (int q = 0; q < count; ++q) {
+  for (int q = 0; q < task.num_quads; ++q) {
     wait_copies<kStages - 2>();
     __syncwarp();  // Scales were copied by other lanes, and the oldest stage has been read.
     const int next = q + kStages - 1;
-    if (next < count) {
+    if (next < task.num_quads) {
       copy_quad<kFormat>(pipeline + next % kStages * kQuadBytes,
-                         weights + static_cast<std::size_t>(next) * kQuadBytes, lane);
+                         task.weights + static_cast<std::size_t>(next) * kQuadBytes, lane);
     }
     commit_copies();
     multiply_quad<kFormat, kBits, kTiles>(pipeline + q % kStages * kQuadBytes,
-                                          (first + q) * kQuadGroups, sources, lane, acc);
+                                          (task.first_quad + q) * kQuadGroups, sources, lane, acc);
   }
   __syncwarp();  // The next task may fill the pipeline.
 #pragma unroll
@@ -132,7 +150,7 @@ __device__ void run_task(const LinearArgs& args, int panel, int segment, int fir
     if constexpr (kBits == 16) {
       const float* of_tile =
           args.input.scales +
-          (static_cast<std::size_t>(first_tile + i) * args.input.scale_runs() + segment) *
+          (static_cast<std::size_t>(first_tile + i) * args.input.scale_runs() + task.segment) *
               kTileTokens +
           column;
       scales[0] = of_tile[0];
@@ -227,10 +245,15 @@ __global__ void __launch_bounds__(kMaxWarps * 32)
   constexpr int kPipelineBytes = kStages * weight_quad_bytes(kFormat);
   std::uint8_t* pipeline = dynamic_shared() + warp * kPipelineBytes;
   auto* sums = reinterpret_cast<float*>(dynamic_shared() + shape.warps * kPipelineBytes);
+  let_next_begin();
   for (int task = warp; task < panels * num_segments; task += shape.warps) {
-    run_task<kFormat, kBits, kTiles>(args, first_panel + task / num_segments, task % num_segments,
-                                     first_tile, pipeline, sums + task * kTiles * kSumsOfTile);
+    const Task now = task_of<kFormat>(args, first_panel + task / num_segments, task % num_segments);
+    start_copies<kFormat>(now, pipeline);
+    wait_for_previous();  // Weights were there before it; activations are its work.
+    run_task<kFormat, kBits, kTiles>(args, now, first_tile, pipeline,
+                                     sums + task * kTiles * kSumsOfTile);
   }
+  wait_for_previous();  // Of a warp without a task, too: the output may be its work.
   __syncthreads();
   write_outputs<kTiles>(args, sums, first_panel, panels, first_tile);
 }

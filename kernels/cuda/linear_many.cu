@@ -201,6 +201,7 @@ __device__ __forceinline__ void write_outputs(const LinearArgs& args, const Plac
 // Grid: panels / kPanels, tiles / kTiles.
 template <WeightFormat kFormat, int kBits>
 __global__ void __launch_bounds__(kThreads, 1) linear_many_kernel(LinearArgs args) {
+  follow_previous();
   using S = Stage<kFormat, kBits>;
   const auto warp = static_cast<int>(threadIdx.x / 32);
   const int warp_panel = warp % (kPanels / kWarpPanels) * kWarpPanels;

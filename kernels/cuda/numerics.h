@@ -7,6 +7,12 @@
 
 namespace lockstep::cuda {
 
+// How a kernel begins that has nothing to do before the one in front of it is done.
+__device__ __forceinline__ void follow_previous() {
+  let_next_begin();
+  wait_for_previous();
+}
+
 // Numerics, "How it is possible": the same terms as kernels/canonical_exp.h; without a branch.
 __device__ __forceinline__ float canonical_exp(float x) {
   const float inside = x >= -104.0F && x <= 88.8F ? x : 0.0F;

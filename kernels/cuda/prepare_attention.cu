@@ -104,6 +104,7 @@ __device__ __forceinline__ void store_slot(const PrepareAttentionArgs& args, con
 
 // Grid: heads / kWarps, tokens.
 __global__ void __launch_bounds__(kWarps * 32) prepare_attention_kernel(PrepareAttentionArgs args) {
+  follow_previous();
   DEVICE_SHARED(float, vectors, kWarps* kMaxHead);
   const auto warp = static_cast<int>(threadIdx.x / 32);
   const int index = static_cast<int>(blockIdx.x * kWarps) + warp;

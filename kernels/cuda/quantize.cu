@@ -35,6 +35,7 @@ __device__ float inverse_norm(const float* v, int n, float epsilon) {
 }
 
 __global__ void __launch_bounds__(kThreads) rms_norm_kernel(RmsNormArgs args) {
+  follow_previous();
   const float* input = args.input + static_cast<std::size_t>(blockIdx.x) * args.dim;
   float* output = args.output + static_cast<std::size_t>(blockIdx.x) * args.dim;
   const float inverse = inverse_norm(input, args.dim, args.epsilon);
@@ -165,6 +166,7 @@ __device__ void quantize_segment(const QuantizeArgs& args, const Values& values,
 // Grid: tokens, padded to tiles, and segments (with a norm: 1).
 template <int kBits>
 __global__ void __launch_bounds__(kThreads) quantize_kernel(QuantizeArgs args) {
+  follow_previous();
   const auto token = static_cast<int>(blockIdx.x);
   const bool absent = token >= args.output.num_tokens;
   const int row = absent ? 0 : (args.rows == nullptr ? token : args.rows[token]);

@@ -118,6 +118,7 @@ void Block::prepare(const BlockShape& shape) {
     lane.waits_for_ = "";
     lane.copies_.clear();
     lane.committed_ = 0;
+    lane.waited_ = false;
     lane.fiber_.prepare(run_lane, &lane);
   }
   warps_.assign(threads / kWarpSize, {0xFFFFFFFF, 0});
@@ -160,6 +161,7 @@ void Block::run_lane(void* lane_pointer) {
   auto* lane = static_cast<Lane*>(lane_pointer);
   Block* block = lane->block_;
   block->body_(block->body_argument_);
+  if (!lane->waited_) block->fail(*lane, "returns without having waited for the kernel before");
   lane->state_ = Lane::State::kReturned;
   ++block->returned_;
   block->park(*lane);

@@ -59,6 +59,9 @@ class Lane {
   void commit_copies() { ++committed_; }
   void wait_copies(unsigned newest_left);
 
+  // A lane that returns without it ends the launch.
+  void wait_for_previous() { waited_ = true; }
+
   std::byte* dynamic_shared() const;
   // A __shared__ array: the same memory for every lane that names the same key.
   void* static_shared(const void* key, std::size_t bytes);
@@ -81,6 +84,7 @@ class Lane {
   void* argument_ = nullptr;
   std::vector<Copy> copies_;  // Not waited for yet, oldest first.
   unsigned committed_ = 0;    // Groups.
+  bool waited_ = false;       // For the kernel before this one.
 };
 
 // The running lane of this thread. Requires: called within a kernel.

@@ -14,6 +14,7 @@ namespace lockstep::cuda {
 namespace {
 
 void sum_kernel(std::uint32_t* sums) {
+  wait_for_previous();
   DEVICE_SHARED(std::uint32_t, of_warps, 4);
   std::uint32_t sum = threadIdx.x;
   for (unsigned mask = 16; mask > 0; mask /= 2) sum += shuffle_xor(sum, mask);
@@ -31,7 +32,10 @@ TEST(Emulator, ThreadsMeetInWarpsAndBlocks) {
   }
 }
 
-void ballot_kernel(std::uint32_t* ballots) { ballots[threadIdx.x] = ballot(threadIdx.x % 3 == 0); }
+void ballot_kernel(std::uint32_t* ballots) {
+  wait_for_previous();
+  ballots[threadIdx.x] = ballot(threadIdx.x % 3 == 0);
+}
 
 TEST(Emulator, BallotHasABitPerLane) {
   std::vector<std::uint32_t> ballots(32);
@@ -41,6 +45,7 @@ TEST(Emulator, BallotHasABitPerLane) {
 
 // Fragments are loaded as the PTX manual draws them, apart from how the emulator does it.
 void mma_kernel(const std::uint8_t* a, const std::int8_t* b, std::int32_t* c) {
+  wait_for_previous();
   const unsigned g = threadIdx.x / 4;
   const unsigned t = threadIdx.x % 4;
   const auto word = [](const void* bytes) {
@@ -79,6 +84,7 @@ TEST(Emulator, MultipliesMatrices) {
 
 // Copies 16 bytes per thread; `group` says which copies are waited for.
 void copy_kernel(const std::uint8_t* source, std::uint8_t* before, std::uint8_t* after) {
+  wait_for_previous();
   std::uint8_t* shared = dynamic_shared() + threadIdx.x * 32;
   copy_async<16>(shared, source);
   commit_copies();
@@ -104,6 +110,7 @@ TEST(Emulator, CopiesAreRubbishUntilTheyAreWaitedFor) {
 }
 
 void rubbish_kernel(std::uint32_t* seen) {
+  wait_for_previous();
   DEVICE_SHARED(std::uint32_t, array, 1);
   if (threadIdx.x == 0) {
     seen[0] += array[0] == 5 || *reinterpret_cast<std::uint32_t*>(dynamic_shared()) == 5 ? 1 : 0;
@@ -120,6 +127,7 @@ TEST(Emulator, NoBlockFindsWhatAnotherLeftInSharedMemory) {
 }
 
 void early_return_kernel() {
+  wait_for_previous();
   if (threadIdx.x == 37) return;
   __syncwarp();
 }
@@ -134,6 +142,7 @@ TEST(Emulator, NamesWhoWaitsForWhomInADeadlock) {
 }
 
 void divergent_barrier_kernel() {
+  wait_for_previous();
   if (threadIdx.x < 32) {
     __syncthreads();
   } else {
@@ -147,6 +156,7 @@ TEST(Emulator, ABarrierWaitsForAllWarps) {
 }
 
 void mixed_collectives_kernel() {
+  wait_for_previous();
   if (threadIdx.x < 9) {
     __syncwarp();
   } else {
@@ -159,14 +169,20 @@ TEST(Emulator, LanesMeetInOnePlace) {
   EXPECT_NE(emulator::take_failure().find("of its warp is at"), std::string::npos);
 }
 
-void overrun_kernel() { dynamic_shared()[64 + threadIdx.x % 2] = 1; }
+void overrun_kernel() {
+  wait_for_previous();
+  dynamic_shared()[64 + threadIdx.x % 2] = 1;
+}
 
 TEST(Emulator, FindsWritesBehindSharedMemory) {
   EXPECT_EQ(launch(overrun_kernel, {{1}, {32}, 64}, nullptr), Error::kLaunchFailure);
   EXPECT_NE(emulator::take_failure().find("behind its dynamic shared memory"), std::string::npos);
 }
 
-void misaligned_kernel(const std::uint8_t* source) { copy_async<16>(dynamic_shared() + 8, source); }
+void misaligned_kernel(const std::uint8_t* source) {
+  wait_for_previous();
+  copy_async<16>(dynamic_shared() + 8, source);
+}
 
 TEST(Emulator, FindsMisalignedCopies) {
   const auto source = kernels::aligned_bytes(64);
@@ -182,7 +198,10 @@ TEST(Emulator, RefusesShapesThatNoDeviceTakes) {
   }
 }
 
-void order_kernel(std::uint32_t* next, std::uint32_t* order) { order[next[0]++] = threadIdx.x; }
+void order_kernel(std::uint32_t* next, std::uint32_t* order) {
+  wait_for_previous();
+  order[next[0]++] = threadIdx.x;
+}
 
 TEST(Emulator, SeedsDecideTheOrder) {
   std::set<std::vector<std::uint32_t>> orders;

@@ -56,6 +56,13 @@ def test_matmuls_use_the_instructions_that_are_meant(kernels):
             assert counts["LDGSTS"] >= 2, name
 
 
+def test_every_kernel_may_begin_early_and_waits(kernels, request):
+    target = request.node.callspec.params["kernels"][1]
+    expected = 1 if int(re.search(r"\d+", target)[0]) >= 90 else 0
+    for name, counts in kernels.items():  # Programmatic dependent launch: launch_dependents, wait.
+        assert min(counts["PREEXIT"], 1) == expected and min(counts["ACQBULK"], 1) == expected, name
+
+
 def test_nothing_is_spilled(kernels):
     assert {name: counts for name, counts in kernels.items() if counts["LDL"] + counts["STL"] > 0} == {}
 
