@@ -62,6 +62,11 @@ void add_replica_options(CLI::App& command, ReplicaOptions& options, bool with_t
   add_choice(command, "--cuda-graphs", options.cuda_graphs, {"on", "off"},
              "Launch steps of up to 32 tokens as CUDA graphs; off for debugging.")
       ->group(group);
+  add_text(command, "--nccl", options.nccl,
+           "The library by which CUDA devices exchange, where it is found; off: through the host. "
+           "[libnccl.so.2]")
+      ->type_name("FILE")
+      ->group(group);
   add_integer(command, "--ctx-size", options.context_tokens, {0, 1U << 24},
               "Prompt and completion tokens together, at most; 0 is the model's context.")
       ->group(group);
@@ -83,6 +88,7 @@ Result<std::unique_ptr<ReplicaSession>> ReplicaSession::open(const ReplicaOption
   config.device = options.device;
   config.cuda_plugin = options.cuda_plugin;
   config.cuda_graphs = options.cuda_graphs == "on";
+  config.nccl = options.nccl;
   config.context_tokens = options.context_tokens;
   config.chunk_tokens = options.chunk_tokens;
   config.max_step_tokens = std::max(config.max_step_tokens, options.chunk_tokens);

@@ -24,6 +24,7 @@ struct ReplicaOptions {
   std::string device = "auto";
   std::string cuda_plugin;
   std::string cuda_graphs = "on";
+  std::string nccl = ReplicaConfig().nccl;
   std::uint32_t context_tokens = 0;
   int chunk_tokens = 512;
   std::string transport = "auto";

@@ -10,7 +10,7 @@
 
 namespace lockstep::cuda {
 
-inline constexpr std::uint32_t kDeviceTableVersion = 2;
+inline constexpr std::uint32_t kDeviceTableVersion = 3;
 inline constexpr const char* kDeviceTableFunction = "lockstep_device_table";
 
 using DeviceError = int;
@@ -19,6 +19,7 @@ using DeviceGraph = void*;
 
 struct DeviceProperties {
   char name[128];
+  std::uint64_t identity;  // Of the device itself: ranks that see the same number share it.
   int compute_capability;  // 10 * major + minor
   int multiprocessors;
   std::uint64_t total_bytes;
@@ -43,6 +44,7 @@ struct DeviceRuntime {
   DeviceError (*make_stream)(DeviceStream* stream);
   DeviceError (*end_stream)(DeviceStream stream);
   DeviceError (*wait)(DeviceStream stream);  // Until all that was enqueued is done.
+  DeviceError (*is_done)(DeviceStream stream, bool* done);
 
   // Operations enqueued between the first two are recorded, with the arguments that they have now,
   // and not run; a graph runs them all again at the cost of one launch.

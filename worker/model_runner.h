@@ -49,6 +49,8 @@ struct DeviceTarget {
   bool graphs = true;  // Steps of few tokens are recorded once and then launched as a whole.
 };
 
+class NcclExchange;
+
 // How one rank computes.
 struct RunnerConfig {
   const kernels::Backend* backend = nullptr;
@@ -58,6 +60,9 @@ struct RunnerConfig {
   int num_blocks = 0;                // KV blocks.
   int threads = 1;
   ThreadPlacement placement;
+  // Between the devices of all ranks. Null: sums go through the host's memory and the communicator.
+  std::shared_ptr<NcclExchange> exchange = nullptr;
+  std::vector<int> segments_of_rank = {};  // That each rank hands to a fold.
 };
 
 class ModelRunner {

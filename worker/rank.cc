@@ -5,6 +5,7 @@
 #include "base/checked.h"
 #include "base/thread_pool.h"
 #include "worker/device/device_needs.h"
+#include "worker/device/join_devices.h"
 #include "worker/device_choice.h"
 #include "worker/gib.h"
 #include "worker/kv_cache.h"
@@ -80,19 +81,28 @@ Result<std::unique_ptr<Rank>> Rank::start(const Store& store, const ReplicaConfi
   LOCKSTEP_TRY(agree(group, rank->prepare()), "start");
   LOCKSTEP_TRY(check_alike(config_digest(rank->config_, rank->manifest()), group), "start");
 
-  const auto load = [&]() -> Status {
-    const ReplicaConfig& c = rank->config_;
-    LOCKSTEP_TRY_ASSIGN(DeviceChoice choice, choose_device(c.device, c.cuda_plugin, c.local_rank),
-                        "device");
-    rank->device_ = choice.name;
+  const ReplicaConfig& c = rank->config_;
+  DeviceChoice choice;
+  const auto choose = [&]() -> Status {
+    LOCKSTEP_TRY_ASSIGN(choice, choose_device(c.device, c.cuda_plugin, c.local_rank), "device");
     choice.device.graphs = c.cuda_graphs;
+    rank->device_ = choice.name;
+    return {};
+  };
+  LOCKSTEP_TRY(agree(group, choose()), "start");
+  RunnerConfig runner{choice.backend, choice.device, c.max_step_tokens, c.context_tokens,
+                      c.num_blocks,   c.threads,     c.placement};
+  runner.exchange = join_devices({choice.device, c.nccl}, group);
+  // The leftmost rank folds its own segments.
+  for (const Range& run : rank->runs_) runner.segments_of_rank.push_back(run.size());
+  runner.segments_of_rank[0] = 1;
+
+  const auto load = [&]() -> Status {
     const Range run = rank->runs_[static_cast<std::size_t>(group.rank())];
     const ModelConfig& model = rank->manifest().config;
     const KvCacheShape shape{model.num_layers, c.num_blocks,
                              kv_heads_of(rank->manifest().parts, run).size(), model.head_size,
                              model.kv_bits};
-    const RunnerConfig runner{choice.backend, choice.device, c.max_step_tokens, c.context_tokens,
-                              c.num_blocks,   c.threads,     c.placement};
     if (choice.device.table != nullptr) {
       // A launcher that shows a rank one device has most likely given it that one for itself.
       const int ranks = choice.num_devices > 1 ? c.ranks_on_node : c.ranks_in_process;

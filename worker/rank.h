@@ -16,17 +16,18 @@ namespace lockstep {
 
 // What all ranks of a replica must have been told alike.
 struct ReplicaConfig {
-  std::vector<double> weights;       // Share of each rank; empty: equal.
-  std::string device = "auto";       // The ranks may differ in what "auto" means; the bits do not.
-  std::string cuda_plugin;           // lockstep-cuda.so; empty: beside the executable.
-  bool cuda_graphs = true;           // See DeviceTarget.
-  int local_rank = 0;                // Of the ranks on this node: picks the device.
-  int ranks_in_process = 1;          // That surely share its devices.
-  int threads = 1;                   // Compute threads per rank.
-  ThreadPlacement placement;         // Of the compute threads.
-  std::uint32_t context_tokens = 0;  // Tokens of one sequence at most; 0: the model's context.
-  int num_blocks = 0;                // KV blocks; 0: enough for one sequence of context_tokens.
-  int ranks_on_node = 1;             // That share this machine's memory.
+  std::vector<double> weights;        // Share of each rank; empty: equal.
+  std::string device = "auto";        // The ranks may differ in what "auto" means; the bits do not.
+  std::string cuda_plugin;            // lockstep-cuda.so; empty: beside the executable.
+  bool cuda_graphs = true;            // See DeviceTarget.
+  std::string nccl = "libnccl.so.2";  // Used between devices where it is; "off": never.
+  int local_rank = 0;                 // Of the ranks on this node: picks the device.
+  int ranks_in_process = 1;           // That surely share its devices.
+  int threads = 1;                    // Compute threads per rank.
+  ThreadPlacement placement;          // Of the compute threads.
+  std::uint32_t context_tokens = 0;   // Tokens of one sequence at most; 0: the model's context.
+  int num_blocks = 0;                 // KV blocks; 0: enough for one sequence of context_tokens.
+  int ranks_on_node = 1;              // That share this machine's memory.
   int max_step_tokens = 512;
   int chunk_tokens = 512;
   bool reuse_prefixes = true;

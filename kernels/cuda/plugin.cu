@@ -23,6 +23,10 @@ DeviceError properties(int device, DeviceProperties* properties) {
   static_assert(sizeof properties->name <= sizeof found.name);
   std::memcpy(properties->name, found.name, sizeof properties->name);
   properties->name[sizeof properties->name - 1] = 0;
+  std::uint64_t halves[2];
+  static_assert(sizeof halves == sizeof found.uuid);
+  std::memcpy(halves, &found.uuid, sizeof halves);
+  properties->identity = halves[0] ^ halves[1];
   properties->compute_capability = 10 * found.major + found.minor;
   properties->multiprocessors = found.multiProcessorCount;
   if (const cudaError_t error = cudaSetDevice(device); error != cudaSuccess) return error;
@@ -54,6 +58,11 @@ DeviceError make_stream(DeviceStream* stream) {
 }
 DeviceError end_stream(DeviceStream stream) { return cudaStreamDestroy(stream_of(stream)); }
 DeviceError wait(DeviceStream stream) { return cudaStreamSynchronize(stream_of(stream)); }
+DeviceError is_done(DeviceStream stream, bool* done) {
+  const cudaError_t error = cudaStreamQuery(stream_of(stream));
+  *done = error == cudaSuccess;
+  return error == cudaErrorNotReady ? cudaSuccess : error;
+}
 
 DeviceError begin_recording(DeviceStream stream) {
   return cudaStreamBeginCapture(stream_of(stream), cudaStreamCaptureModeThreadLocal);
@@ -90,6 +99,7 @@ constexpr DeviceTable kTable = {
                 .make_stream = make_stream,
                 .end_stream = end_stream,
                 .wait = wait,
+                .is_done = is_done,
                 .begin_recording = begin_recording,
                 .end_recording = end_recording,
                 .run_graph = run_graph,

@@ -3,9 +3,12 @@
 
 #include "base/result.h"
 #include "sharding/store.h"
+#include "worker/device/device_shapes.h"
 #include "worker/model_runner.h"
 
 namespace lockstep {
+
+StepLimits limits_of(const RunnerConfig& config, const DeviceShapes& shapes);
 
 // kExhausted, with the figures, when it does not fit; the device's free memory is shared by
 // `sharers` ranks.

@@ -4,6 +4,8 @@
 
 #include "base/checked.h"
 #include "worker/device/device_cache.h"
+#include "worker/device/device_needs.h"
+#include "worker/device/nccl_exchange.h"
 #include "worker/runner/embedding_exchange.h"
 
 namespace lockstep {
@@ -47,12 +49,12 @@ DevicePass::DevicePass(const ModelShard& shard, std::span<const Range> runs, Com
       group_(group),
       device_(*config.device.table),
       device_index_(config.device.index),
-      limits_{config.max_step_tokens, config.context_tokens, config.num_blocks},
+      exchange_(config.exchange),
+      segments_of_rank_(config.segments_of_rank),
       rope_(shard.config().rope_frequencies),
       use_graphs_(config.device.graphs && group.world_size() == 1) {
-  // As on CPU ranks, which this one may have for peers: the leftmost rank folds its own.
-  for (const Range& run : runs) segments_of_rank_.push_back(run.size());
-  segments_of_rank_[0] = 1;
+  shapes_ = device_shapes(shard_.manifest(), shard_.run());
+  limits_ = limits_of(config, shapes_);
   for (const VocabRows& rows : shard.head()) head_multiply_adds_ += multiply_adds(rows.matrix);
 }
 
@@ -76,7 +78,6 @@ Result<std::unique_ptr<StepPass>> DevicePass::create(const ModelShard& shard,
 Status DevicePass::load() {
   LOCKSTEP_TRY(check(device_.runtime.use_device(device_index_), "use device"), "device");
   LOCKSTEP_TRY(check(device_.runtime.make_stream(&stream_), "make stream"), "device");
-  shapes_ = device_shapes(shard_.manifest(), shard_.run());
   const DeviceNeeds needs = device_needs(shapes_, limits_);
   LOCKSTEP_TRY_ASSIGN(workspace_memory_, DeviceMemory::allocate(device_, needs.workspace),
                       "workspace");
@@ -144,7 +145,7 @@ Status DevicePass::embed() {
                                               mine.size() * sizeof(float), stream_),
                      "copy"),
                "embedding");
-  LOCKSTEP_TRY(check(device_.runtime.wait(stream_), "look up embedding"), "embedding");
+  LOCKSTEP_TRY(wait("look up embedding"), "embedding");
   LOCKSTEP_TRY(exchange.exchange(group_, mine, dim, all), "embedding");
   return check(
       device_.runtime.copy_in(workspace_.hidden, all.data(), all.size() * sizeof(float), stream_),
@@ -222,8 +223,18 @@ Status DevicePass::attend(int index) {
   return check(device_.operations.attention(args, stream_), "attention");
 }
 
+Status DevicePass::wait(std::string_view what) {
+  if (exchange_ != nullptr) return exchange_->wait(stream_);
+  return check(device_.runtime.wait(stream_), what);
+}
+
 Status DevicePass::exchange_sums(int segments) {
   const int stride = shapes_.padded_dim();
+  if (exchange_ != nullptr) {
+    return exchange_->fold(
+        {workspace_.sums, workspace_.gathered, workspace_.folded, num_tokens(), stride, stream_},
+        segments_of_rank_);
+  }
   const std::size_t outputs = size_of(num_tokens(), stride);
   sums_.resize(outputs * size_of(segments));
   folded_.resize(outputs);
@@ -231,7 +242,7 @@ Status DevicePass::exchange_sums(int segments) {
                                               sums_.size() * sizeof(float), stream_),
                      "copy sums"),
                "exchange");
-  LOCKSTEP_TRY(check(device_.runtime.wait(stream_), "run layers"), "exchange");
+  LOCKSTEP_TRY(wait("run layers"), "exchange");
   LOCKSTEP_TRY(group_.fold_segments({sums_.data(), segments_of_rank_, outputs, folded_.data()}),
                "exchange");
   return check(
@@ -328,7 +339,7 @@ Result<std::span<const float>> DevicePass::hidden_of(int token) {
                                      hidden_row_.size() * sizeof(float), stream_),
             "copy"),
       "hidden state");
-  LOCKSTEP_TRY(check(device_.runtime.wait(stream_), "run layers"), "hidden state");
+  LOCKSTEP_TRY(wait("run layers"), "hidden state");
   return std::span<const float>(hidden_row_);
 }
 
@@ -372,7 +383,7 @@ Result<std::span<const float>> DevicePass::run_head() {
                                               flags_.size() * sizeof(std::uint32_t), stream_),
                      "copy flags"),
                "step");
-  LOCKSTEP_TRY(check(device_.runtime.wait(stream_), "run the step"), "step");
+  LOCKSTEP_TRY(wait("run the step"), "step");
   counts_.multiply_adds += size_of(wanted) * head_multiply_adds_;
   ++counts_.steps;
   return std::span<const float>(logits_);

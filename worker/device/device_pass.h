@@ -72,6 +72,7 @@ class DevicePass final : public StepPass {
   // hidden += the left fold of all segment sums of all ranks.
   Status add_to_hidden(const cuda::WeightTiles& weight, const cuda::ActivationTiles& input);
   Status exchange_sums(int segments);
+  Status wait(std::string_view what);  // Until all that was enqueued is done.
   Status head_rows(int begin, int count);
 
   const ModelShard& shard_;
@@ -79,7 +80,8 @@ class DevicePass final : public StepPass {
   Communicator& group_;
   const cuda::DeviceTable& device_;
   const int device_index_;
-  const StepLimits limits_;
+  const std::shared_ptr<NcclExchange> exchange_;
+  StepLimits limits_;
   DeviceShapes shapes_;
   std::vector<int> segments_of_rank_;  // That each rank hands to the fold.
   RopeTable rope_;

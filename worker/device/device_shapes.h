@@ -2,6 +2,7 @@
 // is read.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -40,6 +41,7 @@ struct StepLimits {
   int tokens = 0;
   std::uint32_t context_tokens = 0;  // Of one sequence.
   int num_blocks = 0;                // KV blocks; the device has one more, for padding.
+  std::size_t gathered = 0;          // Floats of sums of other ranks that come to this one.
 };
 
 // Bytes that a rank needs on its device.

@@ -64,6 +64,7 @@ StepWorkspace StepWorkspace::lay_out(DeviceArena& arena, const DeviceShapes& sha
   }
   w.sums = arena.take<float>(size_of(tokens, shapes.padded_dim()) * size_of(shapes.num_parts));
   w.folded = arena.take<float>(size_of(tokens, shapes.padded_dim()));
+  w.gathered = arena.take<float>(limits.gathered);
   w.logits = arena.take<float>(size_of(kHeadRows, shapes.vocab_columns()));
   const int bits = model.activation_bits;
   w.hidden_codes = take_codes(arena, shapes.hidden_segments, tokens, bits);

@@ -17,9 +17,10 @@ struct StepWorkspace {
   float* gated = nullptr;      // [tokens, gated_width]
   float* gate = nullptr;       // The same shape; where gate and up are apart.
   float* up = nullptr;
-  float* sums = nullptr;    // [parts, tokens, padded_dim]
-  float* folded = nullptr;  // [tokens, padded_dim]
-  float* logits = nullptr;  // [kHeadRows, vocab_columns]
+  float* sums = nullptr;      // [parts, tokens, padded_dim]
+  float* folded = nullptr;    // [tokens, padded_dim]
+  float* gathered = nullptr;  // [limits.gathered]
+  float* logits = nullptr;    // [kHeadRows, vocab_columns]
   cuda::ActivationTiles hidden_codes;
   cuda::ActivationTiles attended_codes;
   cuda::ActivationTiles gated_codes;

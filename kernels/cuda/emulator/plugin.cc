@@ -1,5 +1,6 @@
 // The emulated device as a DeviceTable: memory is the host's, and a stream runs at once. Everything
 // allocated is full of rubbish, so what is read before it is written shows.
+#include <atomic>
 #include <cstdlib>
 #include <cstring>
 #include <functional>
@@ -33,8 +34,9 @@ DeviceError driver_version(int* version) {
   *version = 13000;
   return 0;
 }
+std::atomic<int> num_devices = 1;
 DeviceError count_devices(int* count) {
-  *count = 1;
+  *count = num_devices;
   return 0;
 }
 
@@ -43,11 +45,11 @@ DeviceError use_device(int device) {
   std::call_once(once, [] {
     emulator::set_options({1, static_cast<int>(std::thread::hardware_concurrency())});
   });
-  return device == 0 ? 0 : 101;
+  return device < num_devices ? 0 : 101;
 }
 
-DeviceError properties(int /*device*/, DeviceProperties* properties) {
-  *properties = {"emulated", 90, 1, kMemoryBytes, kMemoryBytes};
+DeviceError properties(int device, DeviceProperties* properties) {
+  *properties = {"emulated", static_cast<std::uint64_t>(device), 90, 1, kMemoryBytes, kMemoryBytes};
   return 0;
 }
 
@@ -89,6 +91,10 @@ DeviceError end_stream(DeviceStream stream) {
   return 0;
 }
 DeviceError wait(DeviceStream stream) { return emulated(stream).records ? kNotWhileRecording : 0; }
+DeviceError is_done(DeviceStream /*stream*/, bool* done) {
+  *done = true;
+  return 0;
+}
 
 DeviceError begin_recording(DeviceStream stream) {
   if (emulated(stream).records) return kNotWhileRecording;
@@ -134,6 +140,7 @@ constexpr DeviceTable kTable = {
                 .make_stream = make_stream,
                 .end_stream = end_stream,
                 .wait = wait,
+                .is_done = is_done,
                 .begin_recording = begin_recording,
                 .end_recording = end_recording,
                 .run_graph = run_graph,
@@ -151,6 +158,9 @@ constexpr DeviceTable kTable = {
 
 }  // namespace
 }  // namespace lockstep::cuda
+
+// For tests: how many devices there are.
+extern "C" void lockstep_emulate_devices(int count) { lockstep::cuda::num_devices = count; }
 
 extern "C" const lockstep::cuda::DeviceTable* lockstep_device_table() {
   return &lockstep::cuda::kTable;
