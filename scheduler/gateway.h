@@ -34,6 +34,7 @@ struct GatewayConfig {
   std::string program;                      // The executable `lockstep`.
   std::vector<std::string> worker_options;  // For `lockstep worker`.
   bool attach = false;                      // Replicas are started by others, with our key files.
+  std::string slurm_job;                    // Steps of it that hang are ended; empty: none.
   std::string replica_host = "127.0.0.1";   // Where leaders connect to.
   std::uint16_t replica_port = 0;           // 0: as before, at first any.
 

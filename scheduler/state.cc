@@ -2,7 +2,9 @@
 
 #include <unistd.h>
 
+#include <chrono>
 #include <filesystem>
+#include <thread>
 #include <utility>
 
 #include "scheduler/gateway/admin/admin_socket.h"
@@ -63,6 +65,22 @@ Status backup_state(const std::string& directory, const std::string& path) {
   }
 }
 
+Status wait_for_state(const std::string& directory, int timeout_ms,
+                      const std::function<bool()>& leave) {
+  constexpr std::chrono::milliseconds kLook{100};
+  const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(timeout_ms);
+  for (;;) {
+    const Status tried = [&]() -> Status {
+      LOCKSTEP_TRY_ASSIGN(const StateDirectory locked, StateDirectory::lock(directory), "state");
+      return {};
+    }();
+    if (tried.ok() || tried.error().code != ErrorCode::kUnavailable) return tried;
+    if (leave()) return Error{ErrorCode::kAborted, "interrupted while " + directory + " is in use"};
+    if (std::chrono::steady_clock::now() >= end) return tried;
+    std::this_thread::sleep_for(kLook);
+  }
+}
+
 Result<StateSummary> check_state(const std::string& directory) {
   LOCKSTEP_TRY_ASSIGN(LockedState state, lock_state(directory), "state");
   LOCKSTEP_TRY_ASSIGN(
@@ -93,6 +111,37 @@ Result<StateSummary> check_state(const std::string& directory) {
     *count = static_cast<std::uint64_t>(value);
   }
   return summary;
+}
+
+Result<std::vector<TenantUsage>> read_usage(const std::string& directory, std::int64_t since_ms) {
+  const std::string copy = directory + "/usage-" + std::to_string(::getpid()) + ".sqlite";
+  LOCKSTEP_TRY(backup_state(directory, copy), "usage");
+  const auto read = [&]() -> Result<std::vector<TenantUsage>> {
+    LOCKSTEP_TRY_ASSIGN(Database database, Database::open(copy, {.create = false}), "usage");
+    LOCKSTEP_TRY(migrate(database), "usage");
+    LOCKSTEP_TRY_ASSIGN(
+        Statement rows,
+        database.prepare("SELECT tenant, count(*), sum(state != 1), sum(prompt_tokens), "
+                         "sum(cached_tokens), sum(completion_tokens), sum(computed_tokens), "
+                         "sum(elapsed_ms) FROM usage WHERE ended_ms >= ? GROUP BY tenant "
+                         "ORDER BY tenant"),
+        "usage");
+    rows.bind(since_ms);
+    std::vector<TenantUsage> usage;
+    for (;;) {
+      LOCKSTEP_TRY_ASSIGN(const bool found, rows.step(), "usage");
+      if (!found) return usage;
+      const auto number = [&rows](int column) {
+        return static_cast<std::uint64_t>(rows.integer(column));
+      };
+      usage.push_back({rows.text(0), number(1), number(2), number(3), number(4), number(5),
+                       number(6), number(7)});
+    }
+  };
+  auto usage = read();
+  std::error_code ignored;
+  for (const char* ending : {"", "-wal", "-shm"}) std::filesystem::remove(copy + ending, ignored);
+  return usage;
 }
 
 Result<std::unique_ptr<OpenStore>> open_store(const std::string& directory) {

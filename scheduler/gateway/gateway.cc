@@ -19,6 +19,7 @@
 #include "scheduler/gateway/http/api_service.h"
 #include "scheduler/gateway/http/server.h"
 #include "scheduler/gateway/launcher/replica_launcher.h"
+#include "scheduler/gateway/launcher/slurm_steps.h"
 #include "scheduler/gateway/replica_pool.h"
 #include "scheduler/gateway/report.h"
 #include "scheduler/gateway/ring_key_checker.h"
@@ -89,6 +90,7 @@ struct Gateway::State final : ApiBackend {
   std::atomic<std::shared_ptr<const GatewayReport>> latest_report;
   std::unique_ptr<StateStore> state;
   std::unique_ptr<GatewayService> service;  // Of the router's thread, as the pool.
+  std::unique_ptr<SlurmSteps> steps;
   std::unique_ptr<ReplicaPool> pool;
   std::unique_ptr<DiskFiles> files;
   std::unique_ptr<BatchService> batches;
@@ -163,6 +165,7 @@ Status Gateway::State::open_replicas() {
                                }),
         "replica launcher");
   }
+  steps = std::make_unique<SlurmSteps>(config.slurm_job);
   pool = std::make_unique<ReplicaPool>(
       config, ReplicaPool::Parts{.transport = transport.get(),
                                  .launcher = launcher.get(),
@@ -170,6 +173,7 @@ Status Gateway::State::open_replicas() {
                                  .random = &random,
                                  .gateway_key = pair.public_key,
                                  .key_folder = folder.path(),
+                                 .end_step = [this](const auto& step) { steps->end(step); },
                                  .post = [this](auto task) { router.post(std::move(task)); },
                                  .lost =
                                      [this](ReplicaId replica, const std::string& reason) {

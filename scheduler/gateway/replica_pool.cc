@@ -2,7 +2,6 @@
 
 #include <unistd.h>
 
-#include <filesystem>
 #include <utility>
 
 #include "base/crash_point.h"
@@ -13,15 +12,12 @@ namespace lockstep {
 namespace {
 
 constexpr BackoffConfig kBackoff{};
-
-std::string name_of(ReplicaId replica) {
-  return "replica-" + std::to_string(static_cast<std::uint32_t>(replica));
-}
+constexpr std::int64_t kKeyFilesMs = 250;  // Between two looks at the files of attached replicas.
 
 }  // namespace
 
 ReplicaPool::ReplicaPool(const GatewayConfig& config, Parts parts)
-    : config_(config), parts_(std::move(parts)) {
+    : config_(config), parts_(std::move(parts)), keys_(parts_.key_folder) {
   for (int i = 0; i < config.replicas; ++i) {
     entries_.try_emplace(ReplicaId{static_cast<std::uint32_t>(i)}, kBackoff);
   }
@@ -31,7 +27,7 @@ void ReplicaPool::begin(const std::vector<ReplicaRecord>& known, std::int64_t no
   for (const ReplicaRecord& record : known) {
     const ReplicaId replica = record.replica;
     if (adopt(replica, record, now_ms)) {
-      log_event(LogLevel::kInfo, "replica_adopted", {{"replica", name_of(replica)}});
+      log_event(LogLevel::kInfo, "replica_adopted", {{"replica", replica_name(replica)}});
     }
   }
   has_begun_ = true;
@@ -53,6 +49,7 @@ bool ReplicaPool::adopt(ReplicaId replica, const ReplicaRecord& record, std::int
     }
   }
   if (found == entries_.end() || !key.ok()) return false;
+  if (parts_.launcher == nullptr && keys_.look(replica) == KeyFolder::Key::kGone) return false;
   Entry& entry = found->second;
   entry.key = key.value();
   entry.life = Life::kStarting;
@@ -77,17 +74,17 @@ void ReplicaPool::start(ReplicaId replica, std::int64_t now_ms) {
   CRASH_POINT("gateway.replica_started");
   if (handed.ok()) return;
   log_event(LogLevel::kError, "replica_not_started",
-            {{"replica", name_of(replica)}, {"reason", handed.error().message}});
-  parts_.post([this, replica, why = handed.error().message] { parts_.lost(replica, why); });
+            {{"replica", replica_name(replica)}, {"reason", handed.error().message}});
+  lose(replica, handed.error().message);
+}
+
+// Posted: whoever hears of it may be in the middle of something.
+void ReplicaPool::lose(ReplicaId replica, std::string why) {
+  parts_.post([this, replica, why = std::move(why)] { parts_.lost(replica, why); });
 }
 
 Status ReplicaPool::hand_out_keys(ReplicaId replica, const ReplicaKeys& keys) {
-  if (parts_.launcher == nullptr) {
-    const std::string path = parts_.key_folder + "/" + name_of(replica) + ".key";
-    std::error_code ignored;
-    std::filesystem::remove(path, ignored);  // Of the generation before: it opens nothing now.
-    return write_replica_keys(path, keys);
-  }
+  if (parts_.launcher == nullptr) return keys_.offer(replica, keys);
   ReplicaCommand command;
   command.program = config_.program;
   command.model = config_.model;
@@ -102,7 +99,7 @@ Status ReplicaPool::hand_out_keys(ReplicaId replica, const ReplicaKeys& keys) {
 void ReplicaPool::remember(ReplicaId replica, const std::vector<RankProcess>& processes) {
   ReplicaRecord record;
   record.replica = replica;
-  record.name = name_of(replica);
+  record.name = replica_name(replica);
   record.public_key = entries_.at(replica).key.text();
   record.processes = processes;
   // A row that is missing costs a restart of the replica, nothing else.
@@ -120,7 +117,7 @@ void ReplicaPool::hello(ReplicaId replica, const HelloMessage& message, std::int
   if (parts_.launcher != nullptr) {
     const Status watched = parts_.launcher->watch(replica, message.ranks);
     if (!watched.ok()) {
-      parts_.post([this, replica, why = watched.error().message] { parts_.lost(replica, why); });
+      lose(replica, watched.error().message);
       return;
     }
   }
@@ -128,7 +125,7 @@ void ReplicaPool::hello(ReplicaId replica, const HelloMessage& message, std::int
   entry.since_ms = now_ms;
   remember(replica, message.ranks);
   log_event(LogLevel::kInfo, "replica_ready",
-            {{"replica", name_of(replica)},
+            {{"replica", replica_name(replica)},
              {"ranks", std::to_string(message.ranks.size())},
              {"device", message.device}});
 }
@@ -138,7 +135,12 @@ void ReplicaPool::fence(ReplicaId replica, const std::string& reason, std::int64
   if (found == entries_.end()) return;
   Entry& entry = found->second;
   parts_.transport->fence(replica);
-  if (parts_.launcher != nullptr) parts_.launcher->kill(replica);
+  if (parts_.launcher != nullptr) {
+    parts_.launcher->kill(replica);
+  } else {
+    if (parts_.end_step) parts_.end_step(keys_.step(replica));
+    keys_.withdraw(replica);
+  }
   const std::int64_t lived_ms = entry.life == Life::kUp ? now_ms - entry.since_ms : 0;
   const std::int64_t wait_ms = entry.backoff.next_ms(lived_ms, *parts_.random);
   entry.life = Life::kWaiting;
@@ -146,23 +148,33 @@ void ReplicaPool::fence(ReplicaId replica, const std::string& reason, std::int64
   entry.due_ms = now_ms + wait_ms;
   ++entry.restarts;
   log_event(LogLevel::kWarning, "replica_fenced",
-            {{"replica", name_of(replica)},
+            {{"replica", replica_name(replica)},
              {"reason", reason},
              {"restart_in_ms", std::to_string(wait_ms)}});
 }
 
 void ReplicaPool::tick(std::int64_t now_ms) {
   if (!has_begun_ || is_stopping_) return;
+  const bool looks_at_keys = parts_.launcher == nullptr && now_ms - keys_seen_ms_ >= kKeyFilesMs;
+  if (looks_at_keys) keys_seen_ms_ = now_ms;
   for (auto& [replica, entry] : entries_) {
+    if (looks_at_keys) watch_key(replica, entry, now_ms);
     if (entry.life == Life::kUp || now_ms < entry.due_ms) continue;
     if (entry.life == Life::kWaiting) {
       start(replica, now_ms);
-    } else if (parts_.launcher != nullptr) {
+    } else if (parts_.launcher != nullptr || keys_.look(replica) == KeyFolder::Key::kTaken) {
       entry.due_ms = now_ms + config_.start_timeout_ms;
-      const std::string why = "no Hello in " + std::to_string(now_ms - entry.since_ms) + " ms";
-      parts_.post([this, replica = replica, why] { parts_.lost(replica, why); });
+      lose(replica, "no Hello in " + std::to_string(now_ms - entry.since_ms) + " ms");
     }
   }
+}
+
+// Whoever starts an attached replica takes its key away when it has ended.
+void ReplicaPool::watch_key(ReplicaId replica, Entry& entry, std::int64_t now_ms) {
+  if (entry.life == Life::kWaiting || keys_.look(replica) != KeyFolder::Key::kGone) return;
+  entry.due_ms = now_ms + config_.start_timeout_ms;
+  keys_.withdraw(replica);  // Its step has ended already.
+  lose(replica, "its key file was removed: its processes have ended");
 }
 
 std::vector<ReplicaId> ReplicaPool::ids() const {

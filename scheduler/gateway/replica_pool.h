@@ -13,6 +13,7 @@
 #include "base/random.h"
 #include "base/wire.h"
 #include "scheduler/gateway.h"
+#include "scheduler/gateway/key_folder.h"
 #include "scheduler/gateway/launcher/backoff.h"
 #include "scheduler/gateway/launcher/replica_launcher.h"
 #include "scheduler/gateway/transport/replica_transport.h"
@@ -30,6 +31,8 @@ class ReplicaPool {
     Random* random = nullptr;
     CurvePublicKey gateway_key;
     std::string key_folder;  // Where key files for others are put.
+    // Ends a step of our Slurm job; null: not inside one.
+    std::function<void(const std::string& step)> end_step;
     // Brings a function to the router's thread.
     std::function<void(std::function<void()>)> post;
     // A replica could not be started, or is none of ours.
@@ -72,9 +75,13 @@ class ReplicaPool {
   Status hand_out_keys(ReplicaId replica, const ReplicaKeys& keys);
   bool adopt(ReplicaId replica, const ReplicaRecord& record, std::int64_t now_ms);
   void remember(ReplicaId replica, const std::vector<RankProcess>& processes);
+  void watch_key(ReplicaId replica, Entry& entry, std::int64_t now_ms);
+  void lose(ReplicaId replica, std::string why);
 
   const GatewayConfig& config_;
   Parts parts_;
+  const KeyFolder keys_;
+  std::int64_t keys_seen_ms_ = 0;
   std::map<ReplicaId, Entry> entries_;
   bool has_begun_ = false;
   bool is_stopping_ = false;

@@ -168,7 +168,37 @@ ALTER TABLE batches ADD COLUMN model_id BLOB NOT NULL DEFAULT x'';
 ALTER TABLE batches ADD COLUMN numerics_version INTEGER NOT NULL DEFAULT 0;
 )sql";
 
-constexpr std::array<const char*, kSchemaVersion> kSteps = {kVersion1, kVersion2, kVersion3};
+// What was used, kept long after the jobs themselves are gone: 400 days. A trigger, so that the row
+// is part of the transaction that ends the job. Each new row takes up to two old ones along.
+constexpr const char* kVersion4 = R"sql(
+CREATE TABLE usage(
+  job INTEGER PRIMARY KEY,
+  ended_ms INTEGER NOT NULL,
+  tenant TEXT NOT NULL,
+  kind INTEGER NOT NULL,
+  state INTEGER NOT NULL,
+  prompt_tokens INTEGER NOT NULL,
+  cached_tokens INTEGER NOT NULL,
+  completion_tokens INTEGER NOT NULL,
+  computed_tokens INTEGER NOT NULL,
+  elapsed_ms INTEGER NOT NULL
+) STRICT;
+CREATE INDEX usage_by_end ON usage(ended_ms);
+CREATE TRIGGER count_usage AFTER INSERT ON outcomes BEGIN
+  INSERT OR IGNORE INTO usage
+    SELECT new.job, new.ended_ms, tenant, kind, new.state, length(prompt) / 4,
+      (SELECT coalesce(sum(cached_tokens), 0) FROM choices WHERE job = new.job),
+      (SELECT coalesce(sum(count), 0) FROM tokens WHERE job = new.job),
+      (SELECT coalesce(sum(computed_tokens), 0) FROM choices WHERE job = new.job),
+      max(0, new.ended_ms - created_ms)
+    FROM jobs WHERE job = new.job;
+  DELETE FROM usage WHERE job IN (
+    SELECT job FROM usage WHERE ended_ms < new.ended_ms - 34560000000 ORDER BY ended_ms LIMIT 2);
+END;
+)sql";
+
+constexpr std::array<const char*, kSchemaVersion> kSteps = {kVersion1, kVersion2, kVersion3,
+                                                            kVersion4};
 
 Status apply_step(Database& database, std::int64_t version) {
   const std::string pragmas = "PRAGMA application_id=" + std::to_string(kApplicationId) +

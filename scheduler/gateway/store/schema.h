@@ -9,7 +9,7 @@
 
 namespace lockstep {
 
-inline constexpr std::int64_t kSchemaVersion = 3;
+inline constexpr std::int64_t kSchemaVersion = 4;
 
 // Brings an empty or older database to kSchemaVersion. kInvalidArgument when it is of a newer
 // Lockstep, kCorrupt when it is a database of something else.
