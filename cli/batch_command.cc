@@ -10,7 +10,10 @@
 #include "base/clock.h"
 #include "base/random.h"
 #include "cli/batch/batch_engine.h"
+#include "cli/batch/batch_feed.h"
 #include "cli/batch/line_file.h"
+#include "cli/batch/line_leases.h"
+#include "cli/batch/merge.h"
 #include "cli/command.h"
 #include "cli/interrupt.h"
 #include "cli/options.h"
@@ -24,6 +27,7 @@ namespace lockstep {
 namespace {
 
 constexpr int kInterruptedStatus = 130;
+constexpr int kTryAgainStatus = 75;
 constexpr int kMaxFaultsShown = 10;
 constexpr int kDefaultBlocks = 2'048;
 constexpr std::int64_t kSyncNs = 1'000'000'000;
@@ -33,6 +37,8 @@ struct BatchRunOptions {
   std::string input;
   std::string out;
   std::string errors;
+  std::string leases;
+  std::string holder;
   std::string model_name;
   std::uint32_t max_sequences = 64;
   std::optional<int> kv_blocks;
@@ -45,6 +51,7 @@ struct BatchFiles {
   LineSink out;
   std::optional<LineSink> errors;
   std::unordered_set<std::string> done;  // Lines of an earlier run.
+  std::optional<LineLeases> leases;
   std::uint32_t num_lines = 0;
 };
 
@@ -98,6 +105,9 @@ Result<BatchFiles> open_files(const BatchRunOptions& options, const Store& model
                         "--errors");
   }
   LOCKSTEP_TRY(check_input(options.input, files), "IN");
+  if (!options.leases.empty()) {
+    LOCKSTEP_TRY_ASSIGN(files.leases, LineLeases::open(options.leases, options.holder), "--leases");
+  }
   return files;
 }
 
@@ -107,18 +117,26 @@ Status sync_all(BatchFiles& files) {
   return {};
 }
 
-Status add_lines(const BatchRunOptions& options, BatchFiles& files, BatchEngine& engine) {
+Status add_lines(const BatchRunOptions& options, BatchFeed& feed, BatchEngine& engine) {
   while (engine.num_choices() < options.max_sequences) {
-    LOCKSTEP_TRY_ASSIGN(const std::optional<BatchLine> line, files.input.next(), "IN");
+    LOCKSTEP_TRY_ASSIGN(const std::optional<BatchLine> line, feed.next(), "IN");
     if (!line) return {};
-    if (files.done.contains(line->custom_id)) continue;
     LOCKSTEP_TRY(engine.add(*line, system_clock().unix_ms()), "line");
   }
   return {};
 }
 
+// Whether there may be more behind the end of the input: blocks of others who gave them up.
+Result<bool> look_again(const BatchRunOptions& options, BatchFiles& files, BatchFeed& feed) {
+  LOCKSTEP_TRY(sync_all(files), "run");
+  LOCKSTEP_TRY(feed.settle(), "run");
+  LOCKSTEP_TRY_ASSIGN(LineSource input, LineSource::open(options.input), "IN");
+  return feed.begin_pass(std::move(input));
+}
+
 // False: interrupted.
-Result<bool> answer_lines(const BatchRunOptions& options, BatchFiles& files, BatchEngine& engine) {
+Result<bool> answer_lines(const BatchRunOptions& options, BatchFiles& files, BatchFeed& feed,
+                          BatchEngine& engine) {
   ProgressBar bar(system_clock());
   std::int64_t synced_ns = system_clock().monotonic_ns();
   for (;;) {
@@ -126,17 +144,20 @@ Result<bool> answer_lines(const BatchRunOptions& options, BatchFiles& files, Bat
       LOCKSTEP_TRY(sync_all(files), "interrupted");
       return false;
     }
-    LOCKSTEP_TRY(add_lines(options, files, engine), "run");
-    if (engine.num_choices() == 0) break;
+    LOCKSTEP_TRY(add_lines(options, feed, engine), "run");
+    if (engine.num_choices() == 0) {
+      LOCKSTEP_TRY_ASSIGN(const bool more, look_again(options, files, feed), "run");
+      if (!more) return true;
+      continue;
+    }
     LOCKSTEP_TRY(engine.step(system_clock().unix_ms()), "run");
     bar.update(engine.figures().bytes, files.input.num_bytes());
     const std::int64_t now_ns = system_clock().monotonic_ns();
     if (now_ns - synced_ns < kSyncNs) continue;
     synced_ns = now_ns;
     LOCKSTEP_TRY(sync_all(files), "run");
+    LOCKSTEP_TRY(feed.settle(), "run");
   }
-  LOCKSTEP_TRY(sync_all(files), "run");
-  return true;
 }
 
 Status print_report(const BatchRunOptions& options, const BatchFiles& files,
@@ -168,13 +189,17 @@ Result<int> lead(const BatchRunOptions& options, ReplicaSession& session, BatchF
                       "tokenizer");
   LOCKSTEP_TRY_ASSIGN(const Tokenizer tokenizer, Tokenizer::from_json(blob), "tokenizer");
   Leader leader(session.rank(), &tokenizer);
-  const auto write = [&files](const BatchLineResult& result) {
+  LOCKSTEP_TRY_ASSIGN(LineSource input, LineSource::open(options.input), "IN");
+  BatchFeed feed(std::move(input), files.done, files.leases ? &*files.leases : nullptr);
+  const auto write = [&files, &feed](const BatchLineResult& result) {
     LineSink& sink = files.errors && !is_output(result) ? *files.errors : files.out;
-    return sink.append(batch_output_line(result));
+    const Status written = sink.append(batch_output_line(result));
+    feed.ended(result.custom_id);
+    return written;
   };
   BatchEngine engine(leader, *files.lines, system_random(), write);
   const std::int64_t start_ns = system_clock().monotonic_ns();
-  LOCKSTEP_TRY_ASSIGN(const bool is_whole, answer_lines(options, files, engine), "batch");
+  LOCKSTEP_TRY_ASSIGN(const bool is_whole, answer_lines(options, files, feed, engine), "batch");
   const double seconds = static_cast<double>(system_clock().monotonic_ns() - start_ns) * 1e-9;
   LOCKSTEP_TRY(print_report(options, files, engine.figures(), seconds, context.json), "result");
   if (is_whole) return 0;
@@ -228,6 +253,13 @@ void add_batch_run_command(CLI::App& batch_command, CommandContext& context) {
       ->group("Required");
   add_text(command, "--errors", options->errors, "Lines that end with an error. [--out]")
       ->type_name("FILE");
+  add_text(command, "--leases", options->leases,
+           "Share IN with other runs, each with an --out of its own: who has which lines stands in "
+           "this folder, on a file system of all of them.")
+      ->type_name("DIR");
+  add_text(command, "--holder", options->holder,
+           "With --leases: this run's name, the same when it is started again.")
+      ->type_name("NAME");
   add_text(command, "--model-name", options->model_name,
            "What the lines call the model. [the folder's name]");
   add_replica_options(command, options->replica);
@@ -238,15 +270,65 @@ void add_batch_run_command(CLI::App& batch_command, CommandContext& context) {
   set_action(command, context, [options, &context] { return run(*options, context); });
 }
 
+struct MergeOptions {
+  std::string input;
+  std::string from;
+  std::string out;
+};
+
+Result<int> merge(const MergeOptions& options, const CommandContext& context) {
+  LOCKSTEP_TRY_ASSIGN(const MergeFigures figures,
+                      merge_results(options.input, options.from, options.out), "merge");
+  if (context.json) {
+    LOCKSTEP_TRY(print_json({{"out", options.out},
+                             {"lines", figures.lines},
+                             {"missing", figures.missing},
+                             {"repeated", figures.repeated},
+                             {"files", figures.files}}),
+                 "result");
+  } else {
+    std::fprintf(stderr, "%u lines from %u files, %u missing, %u that came twice\n", figures.lines,
+                 figures.files, figures.missing, figures.repeated);
+  }
+  return figures.missing == 0 ? 0 : kTryAgainStatus;
+}
+
+void add_batch_merge_command(CLI::App& batch_command, CommandContext& context) {
+  const auto options = std::make_shared<MergeOptions>();
+  CLI::App& command = add_command(
+      batch_command, "merge",
+      {.summary = "puts the results of several runs of one batch into one file, one line each.",
+       .usages = {"lockstep batch merge IN.jsonl --from DIR --out OUT.jsonl"},
+       .exit_status = "0 every line of IN has its result; 64 wrong usage; 65 a damaged file, or "
+                      "two results of a line differ; 66 no such file; 74 I/O; 75 lines are "
+                      "missing, the rest was written."});
+  add_text(command, "IN", options->input, "The batch.")
+      ->required()
+      ->type_name("FILE")
+      ->group("Required");
+  add_text(command, "--from", options->from, "Where the runs wrote out-*.jsonl.")
+      ->required()
+      ->type_name("DIR")
+      ->group("Required");
+  add_text(command, "--out", options->out, "Replaced as a whole; in the order of IN.")
+      ->required()
+      ->type_name("FILE")
+      ->group("Required");
+  add_json_flag(command, context);
+  set_action(command, context, [options, &context] { return merge(*options, context); });
+}
+
 }  // namespace
 
 void add_batch_command(CLI::App& root, CommandContext& context) {
-  CLI::App& command = add_command(
-      root, "batch",
-      {.summary = "answers files of requests without a server.",
-       .usages = {"lockstep batch run IN.jsonl --out OUT.jsonl --model DIR [options]"}});
+  CLI::App& command =
+      add_command(root, "batch",
+                  {.summary = "answers files of requests without a server.",
+                   .usages = {"lockstep batch run IN.jsonl --out OUT.jsonl --model DIR [options]",
+                              "lockstep batch merge IN.jsonl --from DIR --out OUT.jsonl"}});
   command.require_subcommand(1);
   add_batch_run_command(command, context);
+  add_batch_merge_command(command, context);
 }
 
 }  // namespace lockstep

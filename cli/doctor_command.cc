@@ -5,6 +5,8 @@
 
 #include "cli/command.h"
 #include "cli/doctor/check.h"
+#include "cli/doctor/slurm_checks.h"
+#include "cli/options.h"
 #include "cli/output.h"
 #include "cli/replica_session.h"
 
@@ -92,8 +94,29 @@ std::string to_text(const Report& report) {
          std::to_string(missing) + " missing.\n";
 }
 
-Result<int> doctor(const CommandContext& context, const std::string& cuda_plugin) {
-  const Report report = examine(cuda_plugin);
+struct DoctorOptions {
+  bool slurm = false;
+  SlurmCheckOptions checks;
+  std::string cuda_plugin;
+};
+
+constexpr int kConfigurationStatus = 78;
+
+// All that a job looks at before it starts; what cannot work ends it, held.
+Result<int> doctor_slurm(const DoctorOptions& options, const CommandContext& context) {
+  Report report;
+  LOCKSTEP_TRY_ASSIGN(report.checks, slurm_checks(options.checks), "doctor");
+  if (report.checks.empty()) return 0;  // Rank 0 tells.
+  report.devices = device_reports(options.cuda_plugin);
+  const Status printed = context.json ? print_json(to_json(report)) : print_text(to_text(report));
+  LOCKSTEP_TRY(printed, "result");
+  if (!report.usable()) return exit_status(ErrorCode::kUnavailable);
+  return report.count(CheckState::kMissing) > 0 ? kConfigurationStatus : 0;
+}
+
+Result<int> doctor(const DoctorOptions& options, const CommandContext& context) {
+  if (options.slurm) return doctor_slurm(options, context);
+  const Report report = examine(options.cuda_plugin);
   const Status printed = context.json ? print_json(to_json(report)) : print_text(to_text(report));
   LOCKSTEP_TRY(printed, "result");
   return report.usable() ? 0 : exit_status(ErrorCode::kUnavailable);
@@ -105,13 +128,23 @@ void add_doctor_command(CLI::App& root, CommandContext& context) {
   CLI::App& command = add_command(
       root, "doctor",
       {.summary = "shows what this machine offers and what is missing, with the fix.",
-       .usages = {"lockstep doctor", "lockstep doctor --json    (for scripts and bug reports)"},
+       .usages = {"lockstep doctor", "lockstep doctor --json    (for scripts and bug reports)",
+                  "srun --mpi=pmix lockstep doctor --slurm --model DIR --state DIR"},
        .exit_status = "0 models run here, warnings or not; 64 wrong usage; 69 no device can run a "
-                      "model; 70 a bug; 74 I/O; 78 bad configuration."});
+                      "model; 70 a bug; 74 I/O; 78 bad configuration, or with --slurm: something "
+                      "is missing."});
+  const auto options = std::make_shared<DoctorOptions>();
+  add_flag(command, "--slurm", options->slurm,
+           "What a job needs, on all ranks of this step together: MPI, devices, limits, locks, "
+           "time.");
+  add_text(command, "--model", options->checks.model, "With --slurm: a store that all must see.")
+      ->type_name("DIR");
+  add_text(command, "--state", options->checks.state,
+           "With --slurm: a gateway's state directory; locks must hold between nodes.")
+      ->type_name("DIR");
   add_json_flag(command, context);
-  auto plugin = std::make_shared<std::string>();
-  add_cuda_plugin_option(command, *plugin);
-  set_action(command, context, [&context, plugin] { return doctor(context, *plugin); });
+  add_cuda_plugin_option(command, options->cuda_plugin);
+  set_action(command, context, [options, &context] { return doctor(*options, context); });
 }
 
 }  // namespace lockstep

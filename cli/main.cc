@@ -10,10 +10,14 @@ int main(int argc, char** argv) {
   lockstep::add_batch_command(*root, context);
   lockstep::add_serve_command(*root, context);
   lockstep::add_worker_command(*root, context);
+  lockstep::add_submit_command(*root, context);
+  lockstep::add_tunnel_command(*root, context);
+  lockstep::add_usage_command(*root, context);
   lockstep::add_chain_command(*root, context);
   lockstep::add_signer_command(*root, context);
   lockstep::add_state_command(*root, context);
   lockstep::add_bench_command(*root, context);
   lockstep::add_doctor_command(*root, context);
+  lockstep::add_manual_command(*root, context);
   return lockstep::run_application(*root, context, argc, argv);
 }

@@ -12,7 +12,9 @@
 #include "base/random.h"
 #include "cli/command.h"
 #include "cli/options.h"
+#include "cli/slurm/job_gateway.h"
 #include "scheduler/gateway.h"
+#include "scheduler/state.h"
 
 namespace lockstep {
 namespace {
@@ -35,6 +37,8 @@ struct ServeOptions {
   int drain_s = 30;
   int port = 8000;
   int replica_port = 0;
+  JobGatewayOptions job;
+  int wait_for_state_s = 0;
 };
 
 volatile std::sig_atomic_t drain_asked = 0;
@@ -69,6 +73,16 @@ std::vector<std::string> worker_options(const WorkerChoices& choices) {
   return words;
 }
 
+Registration registration_of(const ServeOptions& options, const std::string& url) {
+  Registration registration;
+  registration.url = url;
+  registration.model = options.gateway.model_name;
+  registration.state = options.gateway.state;
+  registration.key_file = options.job.key_file;
+  registration.certificate = options.gateway.tls_certificate;
+  return registration;
+}
+
 Result<int> serve(const ServeOptions& options) {
   GatewayConfig config = options.gateway;
   if (config.model.empty()) return Error{ErrorCode::kInvalidArgument, "--model: is required"};
@@ -84,6 +98,10 @@ Result<int> serve(const ServeOptions& options) {
   config.program = std::filesystem::read_symlink("/proc/self/exe", error).string();
   if (error) return Error{ErrorCode::kInternal, "/proc/self/exe: " + error.message()};
   for (const int signal : {SIGTERM, SIGINT, SIGUSR1, SIGHUP}) handle(signal);
+  LOCKSTEP_TRY(wait_for_state(config.state, options.wait_for_state_s * 1000,
+                              [] { return drain_asked != 0; }),
+               "--state");
+  LOCKSTEP_TRY(place_in_job(options.job, config), "place");
   auto started = Gateway::start(std::move(config), system_clock(), system_random());
   if (!started.ok()) return std::move(started).error();
   const std::unique_ptr<Gateway> gateway = std::move(started).value();
@@ -92,8 +110,10 @@ Result<int> serve(const ServeOptions& options) {
   std::fflush(stdout);
   log_event(LogLevel::kInfo, "serving",
             {{"url", gateway->url()}, {"replicas_at", gateway->replica_endpoint()}});
+  RegistryLease lease(options.job, registration_of(options, gateway->url()), system_clock());
   bool is_draining = false;
   while (true) {
+    lease.renew();
     const Gateway::Ended ended = gateway->wait(100);
     if (ended == Gateway::Ended::kDrained) return 0;
     if (ended == Gateway::Ended::kFailed) return gateway->status().error();
@@ -148,6 +168,9 @@ void add_replica_choices(CLI::App& command, ServeOptions& options) {
       ->type_name("ADDRESS");
   add_integer(command, "--replica-port", options.replica_port, {0, 65535},
               "Port for replicas; 0: the one of the last start.");
+  add_integer(command, "--wait-for-state", options.wait_for_state_s, {0, 86'400},
+              "Seconds to wait for a gateway that still has the state directory.");
+  add_job_gateway_options(command, options.job);
   add_integer(command, "--threads", worker.threads, {1, 1024},
               "Compute threads per rank. [cores / ranks on this node]");
   add_text(command, "--device", worker.device, "As in `lockstep run`.")->type_name("NAME");

@@ -8,6 +8,8 @@
 
 #include "base/checked.h"
 #include "base/clock.h"
+#include "base/config.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "cli/command.h"
 #include "cli/interrupt.h"
@@ -31,6 +33,7 @@ struct WorkerOptions {
   int kv_blocks = 2048;
   int patience_s = 60;
   std::string beat_address;
+  std::string step_file;
 };
 
 // A rank whose launcher was killed must not live on. (A replica of threads outlives its gateway by
@@ -42,6 +45,17 @@ Status die_with_launcher() {
     return Error{ErrorCode::kTimeout, "the launcher ended before this rank began"};
   }
   return {};
+}
+
+// The gateway ends a step that hangs, and must know its name for that.
+Status write_step(const std::string& path) {
+  const auto job = environment_variable("SLURM_JOB_ID");
+  const auto step = environment_variable("SLURM_STEP_ID");
+  if (path.empty() || !job || !step) return {};
+  LOCKSTEP_TRY_ASSIGN(const File file, File::open_write(path, 0600), "--step-file");
+  const std::string text = *job + "." + *step + "\n";
+  LOCKSTEP_TRY(file.truncate(0), "--step-file");
+  return file.write_all(0, as_bytes(text));
 }
 
 // What only rank 0 has.
@@ -58,6 +72,7 @@ Result<Prepared> prepare(const WorkerOptions& options, const Store& store) {
     return Error{ErrorCode::kInvalidArgument,
                  "--key-file: expected the file that the gateway made for this replica"};
   }
+  LOCKSTEP_TRY(write_step(options.step_file), "step");
   Prepared prepared;
   LOCKSTEP_TRY_ASSIGN(prepared.keys, read_replica_keys(options.key_file), "--key-file");
   LOCKSTEP_TRY_ASSIGN(const std::string blob, store.read_blob(TensorKind::kTokenizer), "tokenizer");
@@ -137,6 +152,9 @@ void add_worker_command(CLI::App& root, CommandContext& context) {
   add_text(command, "--beat-address", options->beat_address,
            "This host's address for ranks on other hosts. [what its name stands for]")
       ->type_name("ADDRESS");
+  add_text(command, "--step-file", options->step_file,
+           "Write Slurm's JOB.STEP here, for the gateway to end a step that hangs.")
+      ->type_name("FILE");
   add_replica_options(command, options->replica);
   log_state_changes(command, context);
   set_action(command, context, [options] { return work(*options); });
