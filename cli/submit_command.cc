@@ -132,15 +132,14 @@ Result<int> submit(const SubmitOptions& options, const CommandContext& context) 
   if (submission.state.empty()) submission.state = root + "/" + submission.name;
   const std::string name = template_name(submission);
   LOCKSTEP_TRY_ASSIGN(const std::string text, read_template(site.templates, name), "template");
-  auto rendered = job_script(submission, site, text);
-  if (!rendered.ok()) return std::move(rendered).error().with_context(name);
+  LOCKSTEP_TRY_ASSIGN(const std::string script, job_script(submission, site, text), "script");
   if (options.dry_run) {
-    LOCKSTEP_TRY(print_text(rendered.value()), "script");
+    LOCKSTEP_TRY(print_text(script), "script");
     return 0;
   }
   LOCKSTEP_TRY(make_folder(submission.batch.empty() ? submission.state : submission.out),
                submission.batch.empty() ? "--state" : "--out");
-  LOCKSTEP_TRY_ASSIGN(const std::string job, run_sbatch(rendered.value()), "submit");
+  LOCKSTEP_TRY_ASSIGN(const std::string job, run_sbatch(script), "submit");
   if (context.json) {
     LOCKSTEP_TRY(print_json({{"job", job}, {"state", submission.state}}), "result");
     return 0;

@@ -1,4 +1,5 @@
 // `lockstep usage`: tokens by Slurm account and user, from a gateway's state.
+#include <algorithm>
 #include <chrono>
 #include <map>
 #include <string>
@@ -21,11 +22,14 @@ struct UsageOptions {
 
 constexpr std::int64_t kDayMs = 86'400'000;
 
-// "2026-11-22" or "36h", "7d" before now, as Unix time.
+// "2026-11-22" or "90s", "36h", "7d" before now, as Unix time.
 Result<std::int64_t> since_ms(const std::string& text, std::int64_t now_ms) {
-  if (text.ends_with('h') || text.ends_with('d')) {
-    const auto count = parse_integer<std::int64_t>(text.substr(0, text.size() - 1), {0, 1'000'000});
-    if (count.ok()) return now_ms - count.value() * (text.ends_with('d') ? kDayMs : kDayMs / 24);
+  const std::map<char, std::int64_t> units = {{'s', 1000}, {'h', kDayMs / 24}, {'d', kDayMs}};
+  const auto unit = text.empty() ? units.end() : units.find(text.back());
+  if (unit != units.end()) {
+    const auto count =
+        parse_integer<std::int64_t>(text.substr(0, text.size() - 1), {0, 100'000'000});
+    if (count.ok()) return std::max<std::int64_t>(0, now_ms - count.value() * unit->second);
   } else if (text.size() == 10 && text[4] == '-' && text[7] == '-') {
     const auto year = parse_integer<int>(text.substr(0, 4), {1970, 9999});
     const auto month = parse_integer<std::uint32_t>(text.substr(5, 2), {1, 12});

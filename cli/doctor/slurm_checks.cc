@@ -88,6 +88,13 @@ RankFinding find(const SlurmCheckOptions& options) {
   if (::statvfs("/dev/shm", &shared) == 0) {
     finding.shared_memory_free = std::uint64_t{shared.f_bavail} * shared.f_frsize;
   }
+  finding.scratch = variable("TMPDIR");
+  if (finding.scratch.empty()) finding.scratch = "/tmp";
+  struct statvfs scratch {};
+  const bool is_writable = ::access(finding.scratch.c_str(), W_OK | X_OK) == 0;
+  if (is_writable && ::statvfs(finding.scratch.c_str(), &scratch) == 0) {
+    finding.scratch_free = std::uint64_t{scratch.f_bavail} * scratch.f_frsize;
+  }
   if (!options.model.empty()) {
     const auto store = Store::open(options.model);
     if (store.ok()) {

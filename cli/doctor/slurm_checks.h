@@ -24,6 +24,8 @@ struct RankFinding {
   std::string fault;               // ... and why.
   std::uint64_t locked_bytes = 0;  // That it may lock; UINT64_MAX: any.
   std::uint64_t shared_memory_free = 0;  // Of /dev/shm on its node.
+  std::string scratch;                   // TMPDIR, or what stands for it.
+  std::uint64_t scratch_free = 0;        // 0: it cannot be written at all.
   int lock = 0;                          // 1: another node's lock held it off, -1: it did not.
 };
 

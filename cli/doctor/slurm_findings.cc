@@ -12,7 +12,8 @@ namespace lockstep {
 namespace {
 
 constexpr std::uint64_t kLockedBytes = 8 << 20;
-constexpr std::uint64_t kSharedBytes = 8 << 20;  // Of a rank in /dev/shm (worker/shared_group.h).
+constexpr std::uint64_t kSharedBytes = 8 << 20;    // Of a rank in /dev/shm (worker/shared_group.h).
+constexpr std::uint64_t kScratchBytes = 16 << 20;  // MPI's session files, and room to spare.
 
 std::string rank_name(std::size_t rank, const RankFinding& finding) {
   return "rank " + std::to_string(rank) + " on " + finding.node;
@@ -85,6 +86,22 @@ Check shared_check(const std::vector<RankFinding>& findings) {
   return check;
 }
 
+Check scratch_check(const std::vector<RankFinding>& findings) {
+  Check check{.area = "slurm", .name = "scratch", .value = "room on every node"};
+  for (std::size_t rank = 0; rank < findings.size(); ++rank) {
+    const RankFinding& finding = findings[rank];
+    if (finding.scratch_free >= kScratchBytes) continue;
+    check.state = CheckState::kMissing;
+    check.value = rank_name(rank, finding) + ": " + human_bytes(finding.scratch_free) +
+                  " can be written in " + finding.scratch;
+    check.fix = "free " + human_bytes(kScratchBytes) +
+                " there, or name another directory in the "
+                "site's file: scratch";
+    break;
+  }
+  return check;
+}
+
 Check store_check(const std::vector<RankFinding>& findings) {
   Check check{.area = "slurm", .name = "model", .value = findings[0].store};
   for (std::size_t rank = 0; rank < findings.size(); ++rank) {
@@ -133,6 +150,8 @@ std::string encode_finding(const RankFinding& finding) {
                      {"fault", finding.fault},
                      {"locked_bytes", std::to_string(finding.locked_bytes)},
                      {"shared_memory_free", std::to_string(finding.shared_memory_free)},
+                     {"scratch", finding.scratch},
+                     {"scratch_free", std::to_string(finding.scratch_free)},
                      {"lock", finding.lock}};
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
@@ -143,12 +162,15 @@ Result<RankFinding> parse_finding(const std::string& text) {
   const std::pair<std::string*, const char*> texts[] = {{&finding.node, "node"},
                                                         {&finding.devices, "devices"},
                                                         {&finding.store, "store"},
-                                                        {&finding.fault, "fault"}};
+                                                        {&finding.fault, "fault"},
+                                                        {&finding.scratch, "scratch"}};
   for (const auto& [value, key] : texts) {
     LOCKSTEP_TRY_ASSIGN(*value, json_text(json, key), "finding of a rank");
   }
   const std::pair<std::uint64_t*, const char*> numbers[] = {
-      {&finding.locked_bytes, "locked_bytes"}, {&finding.shared_memory_free, "shared_memory_free"}};
+      {&finding.locked_bytes, "locked_bytes"},
+      {&finding.shared_memory_free, "shared_memory_free"},
+      {&finding.scratch_free, "scratch_free"}};
   for (const auto& [value, key] : numbers) {
     LOCKSTEP_TRY_ASSIGN(const std::string digits, json_text(json, key), "finding of a rank");
     (void)std::from_chars(digits.data(), digits.data() + digits.size(), *value);
@@ -160,8 +182,11 @@ Result<RankFinding> parse_finding(const std::string& text) {
 }
 
 std::vector<Check> judge(const std::vector<RankFinding>& findings, int promised_tasks) {
-  std::vector<Check> checks = {world_check(findings, promised_tasks), device_check(findings),
-                               locked_check(findings), shared_check(findings),
+  std::vector<Check> checks = {world_check(findings, promised_tasks),
+                               device_check(findings),
+                               locked_check(findings),
+                               shared_check(findings),
+                               scratch_check(findings),
                                lock_check(findings)};
   const bool has_store = std::ranges::any_of(findings, [](const RankFinding& finding) {
     return !finding.store.empty() || !finding.fault.empty();

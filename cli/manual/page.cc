@@ -74,7 +74,7 @@ std::string synopsis(const std::string& help) {
     const std::size_t end = std::min(rest.find('\n'), rest.size());
     std::string_view line = rest.substr(0, end);
     line.remove_prefix(std::min(line.find_first_not_of(' '), line.size()));
-    if (!line.empty()) out += roff_text(line) + "\n.br\n";
+    if (!line.empty()) out += (out.empty() ? "" : ".br\n") + roff_text(line) + "\n";
     rest.remove_prefix(std::min(end + 1, rest.size()));
   }
   return out;

@@ -17,8 +17,11 @@ constexpr std::string_view kNames[] = {
     "scratch",       "templates",   "setup", "overlap-minutes", "signal-seconds",
     "drain-seconds", "max-restarts"};
 
-// Options of Slurm have no spaces in them, but commas.
-std::vector<std::string> words_of(const std::string& text) {
+// Options of Slurm have no spaces in them, but commas; a TOML list comes with commas between.
+std::vector<std::string> words_of(std::string text) {
+  for (std::size_t at = text.find(",--"); at != text.npos; at = text.find(",--", at)) {
+    text[at] = ' ';
+  }
   std::istringstream in(text);
   std::vector<std::string> words;
   for (std::string word; in >> word;) words.push_back(word);

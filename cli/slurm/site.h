@@ -26,7 +26,7 @@ struct SlurmSite {
   std::string mpi = "pmix";
   std::string interface;    // The network of gateway and replicas; empty: of the host's name.
   std::string state_root;   // State directories lie below it; empty: ~/.lockstep.
-  std::string scratch;      // Node-local; empty: TMPDIR, else the machine's own.
+  std::string scratch;      // Of each node, TMPDIR of all steps; empty: as it is.
   std::string templates;    // The site's own job scripts, by the names of ours.
   std::string setup;        // Shell lines that every job begins with.
   int overlap_minutes = 5;  // How long a job and its successor run side by side.

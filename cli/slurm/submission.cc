@@ -160,7 +160,7 @@ Result<std::string> job_script(const Submission& asked, const SlurmSite& site,
   LOCKSTEP_TRY_ASSIGN(const int successor, successor_minutes(submission, site), "submit");
   std::string setup = site.setup;
   while (setup.ends_with('\n')) setup.pop_back();
-  return render_template(
+  auto script = render_template(
       job_template, {{"directives", directives},
                      {"version", kProgramVersion},
                      {"program", shell_word(submission.program)},
@@ -184,6 +184,8 @@ Result<std::string> job_script(const Submission& asked, const SlurmSite& site,
                      {"checks", submission.has_checks ? "1" : "0"},
                      {"batch", shell_word(submission.batch)},
                      {"out", shell_word(submission.out)}});
+  if (!script.ok()) return std::move(script).error().with_context(template_name(submission));
+  return script;
 }
 
 }  // namespace lockstep

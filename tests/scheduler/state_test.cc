@@ -62,6 +62,50 @@ TEST_F(State, IsNeverMadeByLookingAtIt) {
   EXPECT_FALSE(std::filesystem::exists(none));
 }
 
+TEST_F(State, KnowsWhatEachTenantUsed) {
+  JobRecord job;
+  job.id.bytes[0] = 2;
+  job.tenant = "physics/ada";
+  job.prompt = {1, 2, 3, 4};
+  job.created_ms = 1'000;
+  const ChoiceKey key{job.id, 0};
+  const ChoiceEnd end{.status = {}, .num_tokens = 3, .cached_tokens = 1, .computed_tokens = 6};
+  const JobOutcome outcome{.state = JobState::kDone, .ended_ms = 5'000, .error = {}};
+  {
+    const auto store = open_store(directory()).value();
+    std::promise<Status> done;
+    store->jobs().commit({InsertJob{job}, AppendTokens{key, 0, std::vector<CompletionToken>(3)},
+                          EndChoice{key, end}, EndJob{job.id, outcome}},
+                         [&](Status status) { done.set_value(status); });
+    ASSERT_TRUE(done.get_future().get().ok());
+  }
+  const auto usage = read_usage(directory(), 5'000);
+  ASSERT_TRUE(usage.ok()) << usage.error().message;
+  ASSERT_EQ(usage.value().size(), 1U);  // The job that waits has used nothing.
+  const TenantUsage& one = usage.value()[0];
+  EXPECT_EQ(one.tenant, "physics/ada");
+  EXPECT_EQ(one.requests, 1U);
+  EXPECT_EQ(one.failed, 0U);
+  EXPECT_EQ(one.prompt_tokens, 4U);
+  EXPECT_EQ(one.cached_tokens, 1U);
+  EXPECT_EQ(one.completion_tokens, 3U);
+  EXPECT_EQ(one.computed_tokens, 6U);
+  EXPECT_EQ(one.elapsed_ms, 4'000U);
+  EXPECT_TRUE(read_usage(directory(), 5'001).value().empty());
+}
+
+TEST_F(State, IsWaitedForUntilItsGatewayHasClosed) {
+  auto store = open_store(directory()).value();
+  const auto never = [] { return false; };
+  EXPECT_EQ(wait_for_state(directory(), 0, never).error().code, ErrorCode::kUnavailable);
+  EXPECT_EQ(wait_for_state(directory(), 60'000, [] { return true; }).error().code,
+            ErrorCode::kAborted);
+  auto waiting =
+      std::async(std::launch::async, [&] { return wait_for_state(directory(), 60'000, never); });
+  store.reset();
+  EXPECT_TRUE(waiting.get().ok());
+}
+
 TEST_F(State, SaysWhatIsDamaged) {
   // The last page: an index or a table, never the header.
   const std::string path = directory() + "/gateway.sqlite";

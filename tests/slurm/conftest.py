@@ -118,6 +118,9 @@ class Service:
             assert self.lab.job_state(self.job) not in ("FAILED", "CANCELLED", "TIMEOUT"), self.log()
             try:
                 states = self.ask("/v1/lockstep/status", job=job)["replicas"]
+            except urllib.error.HTTPError as refused:
+                assert refused.code >= 500, refused.read()
+                return False
             except (OSError, ConnectionError):
                 return False
             return sum(one["state"] == "ready" for one in states) >= replicas

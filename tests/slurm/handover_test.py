@@ -1,6 +1,7 @@
 """How a service goes on where its job ends: the time limit, a preemption, a requeue, nodes that go down."""
 import os
 import signal
+import subprocess
 import threading
 import time
 
@@ -127,3 +128,48 @@ def test_a_wrong_model_is_held_with_the_reason(service, tmp_path):
     one.job = one.submit()
     one.lab.wait_for(lambda: "checks failed" in one.log(), 60, "the reason")
     assert "manifest" in one.log()
+
+
+@pytest.fixture
+def small_scratch(tmp_path):
+    """A file system of 32 MiB."""
+    folder = tmp_path / "scratch"
+    folder.mkdir()
+    words = ["mount", "-t", "tmpfs", "-o", "size=32m", "lockstep-test", folder]
+    done = subprocess.run(words, capture_output=True, text=True)
+    if done.returncode != 0:
+        pytest.skip(f"no mount here: {done.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+def fill(folder):
+    with open(folder / "full", "wb") as out:
+        try:
+            while True:
+                out.write(bytes(1 << 20))
+                out.flush()
+        except OSError:
+            pass
+
+
+@pytest.mark.long
+def test_a_full_scratch_directory_ends_nothing_and_lets_nothing_start(service, alone, small_scratch):
+    site = SITE + f'scratch = "{small_scratch}"\n'
+    one = service("--nodes", 1, "--ranks", 2, "--time", 20, "--no-successor", site=site)
+    one.wait_ready()
+    client = Patient(one, "scratch")
+    fill(small_scratch)
+    assert client.result() == alone[400]
+    assert Patient(one, "scratch again", tokens=16).result() == alone[16]
+    one.end()
+    one.job = one.submit()
+    one.lab.wait_for(lambda: "checks failed" in one.log(), 60, "the reason")
+    assert f"can be written in {small_scratch}" in one.log() and "site's file: scratch" in one.log()
+    held = ("PENDING", "SPECIAL_EXIT", "REQUEUE_HOLD")  # With this, `scontrol release` starts it again.
+    one.lab.wait_for(lambda: one.lab.job_state(one.job) in held, 60, "a job on hold")
+    (small_scratch / "full").unlink()
+    one.lab.run("scontrol", "release", one.job)
+    one.lab.run("scontrol", "update", f"JobId={one.job}", "StartTime=now", check=False)
+    one.wait_ready(timeout=240)
+    assert Patient(one, "scratch", tokens=400).result() == alone[400]

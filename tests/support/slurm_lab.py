@@ -94,7 +94,7 @@ class SlurmLab:
     def __init__(self, slurmd_timeout=300, more=""):
         self.folder = Path(tempfile.mkdtemp(prefix="slurm_lab_"))
         self.folder.chmod(0o755)
-        self.daemons = {}
+        self.daemons, self.num_idle = {}, 0
         self.env = {**os.environ, "SLURM_CONF": str(self.folder / "slurm.conf")}
         try:
             self._write(slurmd_timeout, more)
@@ -103,6 +103,7 @@ class SlurmLab:
             for node in NODES:
                 self.start_node(node)
             self.wait_for(lambda: self.states() == dict.fromkeys(NODES, "idle"), 60, "idle nodes")
+            self.num_idle = len(self.processes())  # Daemons and their helpers.
         except BaseException:
             self.close()
             raise
@@ -205,7 +206,7 @@ class SlurmLab:
 
     def _wait_for_steps(self, timeout):
         end = time.monotonic() + timeout
-        while time.monotonic() < end and len(self.processes()) > len(self.daemons):
+        while time.monotonic() < end and len(self.processes()) > self.num_idle:
             time.sleep(0.1)
 
     def processes(self):

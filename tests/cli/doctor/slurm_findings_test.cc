@@ -11,6 +11,8 @@ std::vector<RankFinding> findings() {
   one.store = "aa";
   one.locked_bytes = UINT64_MAX;
   one.shared_memory_free = 1 << 30;
+  one.scratch = "/scratch";
+  one.scratch_free = 1 << 30;
   RankFinding other = one;
   other.node = "n2";
   other.lock = 1;
@@ -47,6 +49,7 @@ TEST(Judge, FindsEachFault) {
        }},
       {"locked memory", [](auto& all) { all[1].locked_bytes = 65'536; }, CheckState::kWarn},
       {"/dev/shm", [](auto& all) { all[1].shared_memory_free = 1 << 20; }},
+      {"scratch", [](auto& all) { all[1].scratch_free = 0; }},
       {"model", [](auto& all) { all[1].store = "bb"; }},
       {"model", [](auto& all) { all[0].fault = "no such file"; }},
       {"file locks", [](auto& all) { all[1].lock = -1; }},

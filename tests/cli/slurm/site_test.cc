@@ -7,12 +7,13 @@ namespace {
 
 TEST(ParseSite, ReadsEveryKindOfValue) {
   const auto site = parse_site(
-      "partition = \"gpu\"\nrequired = [\"--exclusive\"]\nsrun = \"--cpu-bind=cores --hint=x,y\"\n"
+      "partition = \"gpu\"\nrequired = [\"--exclusive\", \"--x=y\"]\nsrun = \"--cpu-bind=cores "
+      "--hint=x,y\"\n"
       "overlap_minutes = 7\nsetup = '''\nmodule load a\nmodule load b\n'''\n",
       "s.toml");
   ASSERT_TRUE(site.ok()) << site.error().message;
   EXPECT_EQ(site.value().partition, "gpu");
-  EXPECT_EQ(site.value().required, std::vector<std::string>{"--exclusive"});
+  EXPECT_EQ(site.value().required, (std::vector<std::string>{"--exclusive", "--x=y"}));
   EXPECT_EQ(site.value().srun, (std::vector<std::string>{"--cpu-bind=cores", "--hint=x,y"}));
   EXPECT_EQ(site.value().overlap_minutes, 7);
   EXPECT_EQ(site.value().setup, "module load a\nmodule load b\n");

@@ -27,7 +27,8 @@ TEST(JobScript, SpreadsRanksOverNodes) {
   one.replicas = 3;
   EXPECT_EQ(render(one, "{{replicas}} {{ranks_per_node}}"), "4 4 4 4");
   one.ranks_per_node = 3;
-  EXPECT_EQ(render(one, ""), "error: --nodes: 3 nodes with 3 ranks each have no room for 12 ranks");
+  EXPECT_EQ(render(one, ""),
+            "error: submit: --nodes: 3 nodes with 3 ranks each have no room for 12 ranks");
 }
 
 TEST(JobScript, HasASuccessorBeforeItsTimeIsOver) {
