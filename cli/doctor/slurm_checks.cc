@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
+#include <filesystem>
 #include <memory>
 
 #include "base/config.h"
@@ -88,8 +89,8 @@ RankFinding find(const SlurmCheckOptions& options) {
   if (::statvfs("/dev/shm", &shared) == 0) {
     finding.shared_memory_free = std::uint64_t{shared.f_bavail} * shared.f_frsize;
   }
-  finding.scratch = variable("TMPDIR");
-  if (finding.scratch.empty()) finding.scratch = "/tmp";
+  std::error_code ignored;
+  finding.scratch = std::filesystem::temp_directory_path(ignored).string();
   struct statvfs scratch {};
   const bool is_writable = ::access(finding.scratch.c_str(), W_OK | X_OK) == 0;
   if (is_writable && ::statvfs(finding.scratch.c_str(), &scratch) == 0) {

@@ -29,9 +29,14 @@ Result<Pipe> make_pipe() {
   return Pipe{Descriptor(ends[0]), Descriptor(ends[1])};
 }
 
+struct Pipes {
+  Pipe in;  // As the program sees them.
+  Pipe out;
+  Pipe error;
+};
+
 // The child's end of the three pipes.
-Result<pid_t> spawn(const std::vector<std::string>& arguments, const Pipe& in, const Pipe& out,
-                    const Pipe& error) {
+Result<pid_t> spawn(const std::vector<std::string>& arguments, const Pipes& pipes) {
   std::vector<char*> pointers;
   for (const std::string& argument : arguments) {
     pointers.push_back(const_cast<char*>(argument.c_str()));
@@ -39,9 +44,9 @@ Result<pid_t> spawn(const std::vector<std::string>& arguments, const Pipe& in, c
   pointers.push_back(nullptr);
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_adddup2(&actions, in.read.get(), STDIN_FILENO);
-  posix_spawn_file_actions_adddup2(&actions, out.write.get(), STDOUT_FILENO);
-  posix_spawn_file_actions_adddup2(&actions, error.write.get(), STDERR_FILENO);
+  posix_spawn_file_actions_adddup2(&actions, pipes.in.read.get(), STDIN_FILENO);
+  posix_spawn_file_actions_adddup2(&actions, pipes.out.write.get(), STDOUT_FILENO);
+  posix_spawn_file_actions_adddup2(&actions, pipes.error.write.get(), STDERR_FILENO);
   pid_t pid = 0;
   const int failed = ::posix_spawnp(&pid, pointers[0], &actions, nullptr, pointers.data(), environ);
   posix_spawn_file_actions_destroy(&actions);
@@ -60,27 +65,32 @@ bool take(int descriptor, std::string& text) {
   return true;
 }
 
+// What the program still takes of `text`; nothing of it is left when it does not want the rest.
+void feed(int descriptor, std::string_view& text) {
+  const ssize_t wrote = ::write(descriptor, text.data(), text.size());
+  if (wrote > 0) text.remove_prefix(static_cast<std::size_t>(wrote));
+  if (wrote < 0 && errno != EINTR && errno != EAGAIN) text = {};
+}
+
 // Feeds and reads until both outputs have ended. False: out of time.
-bool converse(Descriptor input, std::string_view text, int out, int error, ProgramOutput& result,
-              int timeout_ms) {
+bool converse(Pipes& pipes, std::string_view text, ProgramOutput& result, int timeout_ms) {
   using Clock = std::chrono::steady_clock;
   const auto end = Clock::now() + std::chrono::milliseconds(timeout_ms);
+  const int out = pipes.out.read.get();
+  const int error = pipes.error.read.get();
   bool is_out_open = true;
   bool is_error_open = true;
   while (is_out_open || is_error_open) {
     const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(end - Clock::now());
     if (left.count() <= 0) return false;
-    if (text.empty()) input.close();
+    if (text.empty()) pipes.in.write.close();
     std::array<pollfd, 3> waits = {pollfd{is_out_open ? out : -1, POLLIN, 0},
                                    pollfd{is_error_open ? error : -1, POLLIN, 0},
-                                   pollfd{text.empty() ? -1 : input.get(), POLLOUT, 0}};
+                                   pollfd{pipes.in.write.get(), POLLOUT, 0}};  // Negative: no wait.
     if (::poll(waits.data(), waits.size(), static_cast<int>(left.count())) < 0) continue;
     if (waits[0].revents != 0) is_out_open = take(out, result.out);
     if (waits[1].revents != 0) is_error_open = take(error, result.error);
-    if (waits[2].revents == 0) continue;
-    const ssize_t wrote = ::write(input.get(), text.data(), text.size());
-    if (wrote > 0) text.remove_prefix(static_cast<std::size_t>(wrote));
-    if (wrote < 0 && errno != EINTR && errno != EAGAIN) text = {};  // It does not want the rest.
+    if (waits[2].revents != 0) feed(pipes.in.write.get(), text);
   }
   return true;
 }
@@ -89,22 +99,22 @@ bool converse(Descriptor input, std::string_view text, int out, int error, Progr
 
 Result<ProgramOutput> run_program(const std::vector<std::string>& arguments,
                                   const std::string& input, int timeout_ms) {
-  LOCKSTEP_TRY_ASSIGN(Pipe in, make_pipe(), arguments[0]);
-  LOCKSTEP_TRY_ASSIGN(Pipe out, make_pipe(), arguments[0]);
-  LOCKSTEP_TRY_ASSIGN(Pipe error, make_pipe(), arguments[0]);
-  LOCKSTEP_TRY_ASSIGN(const pid_t pid, spawn(arguments, in, out, error), arguments[0]);
-  in.read.close();
-  out.write.close();
-  error.write.close();
-  (void)::fcntl(in.write.get(), F_SETFL, O_NONBLOCK);
+  Pipes pipes;
+  for (Pipe* const one : {&pipes.in, &pipes.out, &pipes.error}) {
+    LOCKSTEP_TRY_ASSIGN(*one, make_pipe(), arguments[0]);
+  }
+  LOCKSTEP_TRY_ASSIGN(const pid_t pid, spawn(arguments, pipes), arguments[0]);
+  pipes.in.read.close();
+  pipes.out.write.close();
+  pipes.error.write.close();
+  (void)::fcntl(pipes.in.write.get(), F_SETFL, O_NONBLOCK);
   ProgramOutput result;
   // One that closes its stdin early must not end us.
   struct sigaction ignore = {};
   struct sigaction before = {};
   ignore.sa_handler = SIG_IGN;
   (void)::sigaction(SIGPIPE, &ignore, &before);
-  const bool ended =
-      converse(std::move(in.write), input, out.read.get(), error.read.get(), result, timeout_ms);
+  const bool ended = converse(pipes, input, result, timeout_ms);
   (void)::sigaction(SIGPIPE, &before, nullptr);
   if (!ended) (void)::kill(pid, SIGKILL);
   int status = 0;

@@ -31,8 +31,9 @@ std::vector<std::string> words_of(std::string text) {
 Status check_options(const std::vector<std::string>& options, const std::string& what) {
   for (const std::string& option : options) {
     if (option.starts_with("--") && option.size() > 2) continue;
-    return Error{ErrorCode::kInvalidArgument,
-                 what + ": expected options such as --exclusive, got \"" + option + "\""};
+    std::string message = what;
+    message.append(": expected options such as --exclusive, got \"").append(option).append("\"");
+    return Error{ErrorCode::kInvalidArgument, std::move(message)};
   }
   return {};
 }

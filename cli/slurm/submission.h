@@ -47,7 +47,7 @@ std::string template_name(const Submission& submission);
 
 // The whole script. kInvalidArgument names the option that the site forbids, the value that cannot
 // stand in a job script, or the line of the template that is wrong.
-Result<std::string> job_script(const Submission& submission, const SlurmSite& site,
+Result<std::string> job_script(const Submission& asked, const SlurmSite& site,
                                std::string_view job_template);
 
 }  // namespace lockstep

@@ -317,6 +317,7 @@ void Gateway::State::tick() {
 }
 
 void Gateway::State::end(const Status& status) {
+  if (status.ok() && pool) pool->close();
   const std::lock_guard lock(mutex);
   if (how != Ended::kNo) return;
   how = status.ok() ? Ended::kDrained : Ended::kFailed;

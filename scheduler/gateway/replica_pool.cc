@@ -177,6 +177,13 @@ void ReplicaPool::watch_key(ReplicaId replica, Entry& entry, std::int64_t now_ms
   lose(replica, "its key file was removed: its processes have ended");
 }
 
+void ReplicaPool::close() {
+  if (parts_.launcher != nullptr) return;
+  for (const auto& [replica, entry] : entries_) {
+    if (keys_.look(replica) == KeyFolder::Key::kTaken) keys_.withdraw(replica);
+  }
+}
+
 std::vector<ReplicaId> ReplicaPool::ids() const {
   std::vector<ReplicaId> ids;
   for (const auto& [replica, entry] : entries_) ids.push_back(replica);

@@ -51,6 +51,8 @@ class ReplicaPool {
   void tick(std::int64_t now_ms);
   // Nothing is started any more.
   void stop() { is_stopping_ = true; }
+  // Replicas have drained and are gone: a gateway that comes next does not wait for them.
+  void close();
 
   struct View {
     std::string state;  // "starting", "ready", "waiting"

@@ -77,13 +77,14 @@ class Service:
                          for log in sorted(self.state.glob("job-*.log")))
 
     def registration(self, job=None):
-        """What the registry says now; None while there is no gateway that holds its lease."""
+        """What the registry says now; None while there is no gateway that holds its lease, or `job` does not yet."""
         try:
             text = (self.home / f".lockstep/jobs/{job or self.job}.json").read_text()
         except OSError:
             return None
         found = json.loads(text)
-        return found if found["expires_ms"] > time.time() * 1000 else None
+        is_ours = job is None or found["job"] == job
+        return found if is_ours and found["expires_ms"] > time.time() * 1000 else None
 
     def open(self, path, body=None, headers=None, timeout=60, job=None):
         at = self.registration(job)

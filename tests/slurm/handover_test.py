@@ -16,9 +16,9 @@ LONG = 20_000  # Tokens that the small model cannot have: its context ends befor
 class Stream(threading.Thread):
     """Reads one stream to its end, over as many connections and jobs as it takes."""
 
-    def __init__(self, service, body):
+    def __init__(self, service, body, key):
         super().__init__(daemon=True)
-        self.service, self.body = service, body
+        self.service, self.body, self.key = service, body, key
         self.tokens, self.last, self.receipts, self.ended, self.job = 0, None, [], threading.Event(), None
         self.connections = 0
         self.start()
@@ -34,7 +34,7 @@ class Stream(threading.Thread):
     def read(self):
         self.connections += 1
         if self.last is None:
-            events = self.service.events(self.body, headers={"Idempotency-Key": "stream"}, job=self.job)
+            events = self.service.events(self.body, headers={"Idempotency-Key": self.key}, job=self.job)
         else:
             from support.gateway import read_events
             answer = self.service.open(f"/v1/requests/{self.last.split(':')[0]}/events", job=self.job,
@@ -47,24 +47,31 @@ class Stream(threading.Thread):
 
 
 def test_usr1_hands_an_open_stream_to_the_successor(service, alone):
-    one = service("--nodes", 1, "--ranks", 1, "--time", 4, drain=0)
+    # The successor may begin at once: it waits for the state directory.
+    one = service("--nodes", 1, "--ranks", 1, "--time", 4, drain=0, site=SITE.replace("= 1", "= 4", 1))
     one.wait_ready()
     lab, state = one.lab, one.state
     successor = lab.wait_for(
         lambda: [job for job in lab.run("squeue", "-h", "-o", "%A").stdout.split() if job != one.job], 30, "successor")
-    stream = Stream(one, request(400))
-    lab.wait_for(lambda: stream.tokens > 20 or not stream.is_alive(), 60, "a stream")
+    lab.wait_for(lambda: (state / f"job-{successor[0]}.log").exists(), 30, "its start")
+    streams = [Stream(one, request(400), f"stream-{i}") for i in range(24)]  # The small model is fast.
+    lab.wait_for(lambda: any(stream.tokens for stream in streams), 60, "a stream")
     # What Slurm does near the time limit.
     lab.run("scancel", "--signal=USR1", "--batch", one.job)
-    lab.run("scontrol", "update", f"JobId={successor[0]}", "Dependency=", check=False)
     began = time.monotonic()
-    stream.job = successor[0]
+    for stream in streams:
+        stream.job = successor[0]
     one.wait_ready(job=successor[0], timeout=240)
-    print(f"the successor answers {time.monotonic() - began:.1f} s after USR1; it opens {state}")
-    stream.join(120)
-    stream.ended.set()
-    assert not stream.is_alive() and stream.receipts, one.log()
-    assert (stream.receipts[0]["output_hash"], stream.receipts[0]["trace_root"]) == alone[400]
+    print(f"the successor answers {time.monotonic() - began:.1f} s after USR1")
+    for stream in streams:
+        stream.join(120)
+        stream.ended.set()
+        assert not stream.is_alive() and stream.receipts, one.log()
+        assert (stream.receipts[0]["output_hash"], stream.receipts[0]["trace_root"]) == alone[400]
+    resumed = sum(stream.connections > 1 for stream in streams)
+    print(f"{resumed} of {len(streams)} streams went on there")
+    assert resumed
+    assert lab.job_state(one.job) == "COMPLETED"
     assert hashes(one.ask("/v1/completions", request(16), job=successor[0])) == alone[16]
 
 
@@ -161,7 +168,7 @@ def test_a_full_scratch_directory_ends_nothing_and_lets_nothing_start(service, a
     client = Patient(one, "scratch")
     fill(small_scratch)
     assert client.result() == alone[400]
-    assert Patient(one, "scratch again", tokens=16).result() == alone[16]
+    assert Patient(one, "scratch-again", tokens=16).result() == alone[16]
     one.end()
     one.job = one.submit()
     one.lab.wait_for(lambda: "checks failed" in one.log(), 60, "the reason")
