@@ -113,8 +113,8 @@ class Service:
         except (OSError, ConnectionError):
             return ""
 
-    def wait_ready(self, replicas=1, timeout=120, job=None):
-        """Until that many replicas answer."""
+    def wait_ready(self, replicas=1, timeout=120, job=None, but=None):
+        """Until that many replicas answer, of another generation than `but`."""
         def is_ready():
             assert self.lab.job_state(self.job) not in ("FAILED", "CANCELLED", "TIMEOUT"), self.log()
             try:
@@ -124,7 +124,7 @@ class Service:
                 return False
             except (OSError, ConnectionError):
                 return False
-            return sum(one["state"] == "ready" for one in states) >= replicas
+            return sum(one["state"] == "ready" and one["epoch"] != but for one in states) >= replicas
         end = time.monotonic() + timeout
         while not is_ready():
             assert time.monotonic() < end, f"not ready in {timeout} s\n{self.log()}\n{self.lab.logged()}"
