@@ -12,7 +12,7 @@ LINES, TASKS = 300, 4
 
 def write_batch(path):
     lines = [json.dumps({"custom_id": f"line-{i}", "method": "POST", "url": "/v1/completions",
-                         "body": {"model": "tiny", "prompt": [5, 6, 7 + i % 200], "max_tokens": 24, "temperature": 1,
+                         "body": {"model": "tiny", "prompt": [5, 6, 7 + i % 200], "max_tokens": 96, "temperature": 1,
                                   "ignore_eos": True}}) for i in range(LINES)]
     path.write_text("\n".join(lines) + "\n")
 

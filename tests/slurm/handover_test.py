@@ -54,7 +54,7 @@ def test_usr1_hands_an_open_stream_to_the_successor(service, alone):
     successor = lab.wait_for(
         lambda: [job for job in lab.run("squeue", "-h", "-o", "%A").stdout.split() if job != one.job], 30, "successor")
     lab.wait_for(lambda: (state / f"job-{successor[0]}.log").exists(), 30, "its start")
-    streams = [Stream(one, request(400), f"stream-{i}") for i in range(24)]  # The small model is fast.
+    streams = [Stream(one, request(400), f"stream-{i}") for i in range(48)]  # The small model is fast.
     lab.wait_for(lambda: any(stream.tokens for stream in streams), 60, "a stream")
     # What Slurm does near the time limit.
     lab.run("scancel", "--signal=USR1", "--batch", one.job)
