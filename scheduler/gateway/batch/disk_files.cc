@@ -60,8 +60,13 @@ struct DiskFiles::Pending {
   std::uint64_t bytes = 0;
   bool is_named = false;
   bool is_kept = false;
+  bool is_over = false;
 
-  ~Pending() {
+  ~Pending() { end(); }
+
+  // Before anybody is told: who is refused may try again at once, and finds the room free.
+  void end() {
+    if (std::exchange(is_over, true)) return;
     usage->uploading -= bytes;
     if (is_kept) return;
     ::unlink((is_named ? shared->path_of(id) : shared->partial_path_of(id)).c_str());
@@ -129,12 +134,18 @@ class DiskFiles::Upload final : public UploadWriter {
     }
     disk.post([pending = std::move(pending_), meta = std::move(meta), done = std::move(done)] {
       const Status settled = pending->settle();
-      if (!settled.ok()) return done(settled.error());
+      if (!settled.ok()) return refuse(*pending, settled, done);
       insert(pending, meta, done);
     });
   }
 
  private:
+  static void refuse(Pending& pending, const Status& why,
+                     const std::function<void(Result<FileRecord>)>& done) {
+    pending.end();
+    done(why.error());
+  }
+
   // The row, if the tenant still has room. Other uploads that have not ended count with what they
   // have.
   static void insert(const std::shared_ptr<Pending>& pending, const FileRecord& meta,
@@ -142,13 +153,16 @@ class DiskFiles::Upload final : public UploadWriter {
     const Parts& parts = pending->shared->parts;
     parts.batches->sum_file_bytes(
         meta.tenant, [pending, meta, done](const Result<std::uint64_t>& sum) {
-          if (!sum.ok()) return done(sum.error());
+          if (!sum.ok()) return refuse(*pending, sum.error(), done);
           const Status fits = pending->shared->check_quota(sum.value() + pending->usage->uploading);
-          if (!fits.ok()) return done(fits.error());
+          if (!fits.ok()) return refuse(*pending, fits, done);
           pending->shared->parts.jobs->commit({InsertFile{meta}},
                                               [pending, meta, done](const Status& status) {
                                                 pending->is_kept = status.ok();
-                                                if (!status.ok()) return done(status.error());
+                                                if (!status.ok()) {
+                                                  return refuse(*pending, status, done);
+                                                }
+                                                pending->end();
                                                 CRASH_POINT("file.inserted");
                                                 done(meta);
                                               });
