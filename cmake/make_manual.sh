@@ -3,6 +3,7 @@
 set -euo pipefail
 program=$1
 folder=$2
+rm -rf -- "$folder/man1" "$folder/completions" # A command that is gone leaves no page.
 mkdir -p -- "$folder/man1" "$folder/completions"
 while read -r name; do
   command=${name#lockstep}
