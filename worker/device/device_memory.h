@@ -15,6 +15,11 @@ namespace lockstep {
 Status device_status(const cuda::DeviceTable& device, cuda::DeviceError error,
                      std::string_view what);
 
+// Elements of an array of so many; each at least 0.
+inline std::size_t size_of(int a, int b = 1, int c = 1) {
+  return static_cast<std::size_t>(a) * static_cast<std::size_t>(b) * static_cast<std::size_t>(c);
+}
+
 // Hands out pieces of a run of memory, one behind the other. Without memory it counts: the same
 // code says how much a layout needs and lays it out.
 class DeviceArena {

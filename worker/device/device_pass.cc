@@ -18,10 +18,6 @@ using kernels::MatrixView;
 
 namespace {
 
-std::size_t size_of(int a, int b = 1, int c = 1) {
-  return static_cast<std::size_t>(a) * static_cast<std::size_t>(b) * static_cast<std::size_t>(c);
-}
-
 std::uint64_t multiply_adds(const MatrixView& matrix) { return size_of(matrix.rows, matrix.k); }
 
 std::uint64_t multiply_adds(const LayerShard& layer) {

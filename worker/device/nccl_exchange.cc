@@ -25,10 +25,6 @@ void pause(Clock::time_point since) {
   }
 }
 
-std::size_t size_of(int a, int b = 1, int c = 1) {
-  return static_cast<std::size_t>(a) * static_cast<std::size_t>(b) * static_cast<std::size_t>(c);
-}
-
 int total_of(std::span<const int> segments) {
   return std::accumulate(segments.begin(), segments.end(), 0);
 }

@@ -9,8 +9,6 @@
 namespace lockstep {
 namespace {
 
-constexpr int kKeyBlock = 128;  // Numerics, "Attention".
-
 // Appends values, aligned, and says where on the device they will be.
 class Staging {
  public:

@@ -9,12 +9,7 @@
 namespace lockstep {
 namespace {
 
-constexpr int kKeyBlock = 128;         // Numerics, "Attention".
 constexpr int kMostSplitCells = 4096;  // Tokens times blocks of keys.
-
-std::size_t size_of(int a, int b = 1) {
-  return static_cast<std::size_t>(a) * static_cast<std::size_t>(b);
-}
 
 cuda::ActivationTiles take_codes(DeviceArena& arena, const std::vector<int>& segments, int tokens,
                                  int bits) {

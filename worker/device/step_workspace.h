@@ -7,6 +7,7 @@
 
 namespace lockstep {
 
+inline constexpr int kKeyBlock = 128;        // Numerics, "Attention".
 inline constexpr int kHeadRows = 32;         // Logits are computed for so many tokens at a time.
 inline constexpr int kMostSplitTokens = 32;  // With more, attention fills a device by itself.
 
